@@ -1,0 +1,51 @@
+import { isIP, isIPv4 } from 'node:net';
+import { Address4, Address6 } from 'ip-address';
+
+/**
+ * An IPv4 or IPv6 address in canonical text: dotted decimal, or RFC 5952 (lower case, longest zero run shortened).
+ * Two values are the same address exactly when they are the same string. Made by {@link parseIpAddress} only.
+ */
+export type IpAddress = string & { readonly __brand: 'IpAddress' };
+
+/** Address family, spelled as Kubernetes spells `ipFamilies`. */
+export type IpFamily = 'IPv4' | 'IPv6';
+
+/**
+ * Reads an address as a person would write it. Zone identifiers, prefixes, leading zeros and IPv4-mapped IPv6 addresses
+ * are refused: none of them names one address that a virtual server can have.
+ *
+ * @returns the canonical address, or undefined when the text is not an address.
+ */
+export function parseIpAddress(text: string): IpAddress | undefined {
+  if (isIP(text) === 0 || text.includes('%')) return undefined;
+  if (isIPv4(text)) return text as IpAddress;
+  const address = new Address6(text);
+  if (address.is4()) return undefined;
+  return address.correctForm() as IpAddress;
+}
+
+/** The family of a parsed address. */
+export function familyOf(address: IpAddress): IpFamily {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
+
+/** The address as a number: 0 … 2^32-1 for IPv4, 0 … 2^128-1 for IPv6. */
+export function addressToNumber(address: IpAddress): bigint {
+  return familyOf(address) === 'IPv4' ? new Address4(address).bigInt() : new Address6(address).bigInt();
+}
+
+/** The inverse of {@link addressToNumber}. The number must lie within the family. */
+export function addressFromNumber(family: IpFamily, value: bigint): IpAddress {
+  const address = family === 'IPv4' ? Address4.fromBigInt(value) : Address6.fromBigInt(value);
+  return address.correctForm() as IpAddress;
+}
+
+/** Orders addresses: IPv4 before IPv6, then by number. Every list that reaches a director is in this order. */
+export function compareAddresses(a: IpAddress, b: IpAddress): number {
+  const familyA = familyOf(a);
+  const familyB = familyOf(b);
+  if (familyA !== familyB) return familyA === 'IPv4' ? -1 : 1;
+  const numberA = addressToNumber(a);
+  const numberB = addressToNumber(b);
+  return numberA < numberB ? -1 : numberA > numberB ? 1 : 0;
+}

@@ -1,0 +1,30 @@
+/** Every name of ours that a user can meet: API group, class, annotations, finalizers, conditions. */
+export const API_GROUP = 'ipvs-operator.io';
+export const API_VERSION = 'v1alpha1';
+export const LOAD_BALANCER_CLASS = `${API_GROUP}/ipvs`;
+
+export const ANNOTATION = {
+  loadBalancerIPs: `${API_GROUP}/loadBalancerIPs`,
+  addressPool: `${API_GROUP}/address-pool`,
+  scheduler: `${API_GROUP}/scheduler`,
+  schedulerFlags: `${API_GROUP}/scheduler-flags`,
+  forwardingMethod: `${API_GROUP}/forwarding-method`,
+  weights: `${API_GROUP}/weights`,
+  allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,
+} as const;
+
+/** Ours is the one we rely on; the other is what the API documents and what conformance tests look for. */
+export const FINALIZER = `${API_GROUP}/load-balancer-cleanup`;
+export const CORE_FINALIZER = 'service.kubernetes.io/load-balancer-cleanup';
+
+export const SERVICE_CONDITION = {
+  addressAssigned: `${API_GROUP}/AddressAssigned`,
+  programmed: `${API_GROUP}/Programmed`,
+} as const;
+
+/** Node label that takes a node out of every external load balancer (well-known label, value parsed as bool). */
+export const EXCLUDE_NODE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
+export const AUTOSCALER_DELETION_TAINT = 'ToBeDeletedByClusterAutoscaler';
+
+/** Field manager of every server-side apply of ours. */
+export const FIELD_MANAGER = 'ipvs-operator';
