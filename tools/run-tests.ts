@@ -1,0 +1,168 @@
+/**
+ * Runs the test suites named on the command line, each on its real parts, and adds them up:
+ *
+ *     node tools/run-tests.ts unit go integration kernel e2e
+ *
+ * The last line is `N passed, N failed`. A skipped test, a suite without a test and a suite that dies count as failures.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const KERNELS = ['6.1', '6.12'];
+const scratch = mkdtempSync(join(tmpdir(), 'ipvs-operator-tests-'));
+
+const suites: Record<string, () => Promise<Counts>> = {
+  unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts']),
+  go: () => goTest(['go', '-C', 'helper', 'test', '-json', './...']),
+  integration: () => mocha('integration', [], ['test/integration/**/*.test.ts']),
+  kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
+  e2e: () => mocha('e2e', ['test/lab/lab', 'run', '--'], ['test/e2e/**/*.test.ts']),
+};
+
+async function main(names: readonly string[]): Promise<number> {
+  const totals: [string, Counts, number][] = [];
+  for (const name of names) {
+    const suite = suites[name];
+    if (suite === undefined)
+      throw new Error(`no test suite is called ${name}: there are ${Object.keys(suites).join(', ')}`);
+    console.log(`\n==> ${name} tests`);
+    const started = performance.now();
+    totals.push([name, await suite(), Math.round((performance.now() - started) / 1000)]);
+  }
+  console.log('');
+  for (const [name, { passed, failed }, seconds] of totals) {
+    console.log(
+      `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${seconds} s`,
+    );
+  }
+  const { passed, failed } = add(totals.map(([, counts]) => counts));
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+function add(all: readonly Counts[]): Counts {
+  return {
+    passed: all.reduce((sum, { passed }) => sum + passed, 0),
+    failed: all.reduce((sum, { failed }) => sum + failed, 0),
+  };
+}
+
+/** Mocha in a process of its own, behind a prefix such as `lab run --`. */
+async function mocha(name: string, prefix: readonly string[], files: readonly string[]): Promise<Counts> {
+  const countsFile = join(scratch, `${name}.json`);
+  const command = [
+    ...prefix,
+    process.execPath,
+    'node_modules/mocha/bin/mocha.js',
+    '--reporter=tools/spec-with-counts.cjs',
+    '--forbid-only',
+    '--forbid-pending',
+    '--fail-zero',
+    ...files,
+  ];
+  const code = await run(command, { TEST_COUNTS: countsFile });
+  if (!existsSync(countsFile)) return { passed: 0, failed: 1 };
+  const { passed, failed, pending } = JSON.parse(readFileSync(countsFile, 'utf8'));
+  return { passed, failed: Math.max(failed + pending, code === 0 && passed > 0 ? 0 : 1) };
+}
+
+/** `go test -json`: each test and subtest that ends counts once; a package that fails without a failed test counts as one. */
+async function goTest(command: readonly string[], environment: Record<string, string> = {}): Promise<Counts> {
+  let passed = 0;
+  let failed = 0;
+  const code = await run(command, environment, (line) => {
+    const event = parseGoEvent(line);
+    if (event === undefined) return console.log(line);
+    if (
+      event.Action === 'build-output' ||
+      (event.Action === 'output' && /^\s*--- FAIL|_test\.go:\d+|panic:/.test(event.Output ?? ''))
+    ) {
+      process.stdout.write(event.Output ?? '');
+    }
+    if (event.Test === undefined) {
+      if (event.Action === 'pass') console.log(`ok   ${event.Package}`);
+      return;
+    }
+    if (event.Action === 'pass') passed += 1;
+    if (event.Action === 'fail' || event.Action === 'skip') {
+      failed += 1;
+      console.log(`${event.Action} ${event.Package} ${event.Test}`);
+    }
+  });
+  return { passed, failed: Math.max(failed, code === 0 && passed > 0 ? 0 : 1) };
+}
+
+interface GoEvent {
+  readonly Action: string;
+  readonly Package?: string;
+  readonly Test?: string;
+  readonly Output?: string;
+}
+
+function parseGoEvent(line: string): GoEvent | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(line) as GoEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The helper's contract suite inside a virtual machine with that kernel. */
+async function kernelContract(kernel: string): Promise<Counts> {
+  let passed = 0;
+  let failed = 0;
+  const command = [
+    process.execPath,
+    'test/lab/vm/run-in-vm.ts',
+    '--kernel',
+    kernel,
+    '--file',
+    '.build/contract.test:/contract.test',
+    '--',
+    '/bin/sh',
+    '-c',
+    'IPVS_CONTRACT_KERNEL=1 /contract.test -test.v',
+  ];
+  const code = await run(command, {}, (line) => {
+    const outcome = /^\s*--- (PASS|FAIL|SKIP): (\S+)/.exec(line);
+    if (outcome?.[1] === 'PASS') passed += 1;
+    else if (outcome !== null) failed += 1;
+    if (outcome?.[1] !== 'PASS' && !/^=== /.test(line)) console.log(`[${kernel}] ${line}`);
+  });
+  console.log(`[${kernel}] ${passed} contract cases passed, ${failed} failed`);
+  return { passed, failed: Math.max(failed, code === 0 && passed > 0 ? 0 : 1) };
+}
+
+/** Runs a command; output goes to ours, line by line through `onLine` when given. */
+function run(
+  command: readonly string[],
+  environment: Record<string, string>,
+  onLine?: (line: string) => void,
+): Promise<number> {
+  const [program = '', ...args] = command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', onLine === undefined ? 'inherit' : 'pipe', 'inherit'],
+    });
+    const lines = child.stdout === null ? undefined : createInterface({ input: child.stdout });
+    if (onLine !== undefined) lines?.on('line', onLine);
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 1));
+  });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
