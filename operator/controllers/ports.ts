@@ -1,11 +1,15 @@
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import type { Condition } from '../model/condition.ts';
 import type { Director } from '../model/director.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
-import type { Ingress, LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
+import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
+import type { Parsed } from '../model/parsed.ts';
+import type { DirectorStatus, PoolStatus, ServiceStatus } from '../model/status.ts';
 import type { VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
+
+export type { Parsed } from '../model/parsed.ts';
+export type { DirectorStatus, PoolDirectorStatus, PoolStatus, ServiceStatus } from '../model/status.ts';
 
 /** Time, timers and randomness, so that a simulator can drive the same code. */
 export interface Clock {
@@ -27,11 +31,6 @@ export interface Log {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
   child(fields: Readonly<Record<string, unknown>>): Log;
 }
-
-/** A resource parsed, or the sentences that say what is wrong with it. */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly name: string; readonly generation: number; readonly problems: readonly string[] };
 
 /** The cluster as last seen: parsed values, always answered from memory. */
 export interface Cluster {
@@ -66,53 +65,6 @@ export type WriteResult =
   | { readonly kind: 'conflict' }
   | { readonly kind: 'gone' }
   | { readonly kind: 'failed'; readonly cause: string };
-
-/** Everything a person shall read in a Service's status. */
-export interface ServiceStatus {
-  readonly ingress: readonly Ingress[];
-  readonly conditions: readonly Condition[];
-}
-
-export interface PoolDirectorStatus {
-  readonly name: string;
-  readonly ready: boolean;
-  readonly appliedGeneration?: number;
-  readonly tableHash?: string;
-  readonly virtualServers: number;
-  readonly realServers: number;
-  readonly lastSyncTime?: string;
-  readonly message: string;
-}
-
-export interface PoolStatus {
-  readonly observedGeneration: number;
-  readonly conditions: readonly Condition[];
-  readonly assignedIPv4: number;
-  readonly assignedIPv6: number;
-  /** Free addresses; a string of digits, because a v6 pool exceeds 2^53. */
-  readonly availableIPv4: string;
-  readonly availableIPv6: string;
-  readonly directors: readonly PoolDirectorStatus[];
-  /** `n/m` for the printer column. */
-  readonly directorsReady: string;
-  readonly virtualServers: number;
-}
-
-export interface DirectorStatus {
-  readonly observedGeneration: number;
-  readonly conditions: readonly Condition[];
-  readonly helper?: { readonly version: string; readonly protocol: string; readonly capabilities: readonly string[] };
-  readonly kernel?: string;
-  readonly bootID?: string;
-  readonly virtualServers: number;
-  readonly realServers: number;
-  readonly foreign: number;
-  readonly orphans: number;
-  readonly connections: number;
-  readonly totalWrites: number;
-  readonly lastSyncTime?: string;
-  readonly message: string;
-}
 
 /** Writes to the API server. Each compares with what is stored first and writes only differences. None throws for expected trouble. */
 export interface ClusterWriter {
