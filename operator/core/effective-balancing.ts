@@ -1,0 +1,79 @@
+import type { AddressPool, BalancingOptions } from '../model/address-pool.ts';
+import type { LoadBalancedService } from '../model/load-balanced-service.ts';
+import type { Scheduler, SchedulerFlag } from '../model/virtual-server.ts';
+
+/** The options of the pool with the overrides of the Service, and what of them does not fit together. */
+export interface EffectiveBalancing extends BalancingOptions {
+  readonly problems: readonly string[];
+  /** What a person should know although it works. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * How the virtual servers of a Service shall balance.
+ *
+ * `mh` always gets `mh-fallback`: without it clients of a real server at weight 0 are refused (measured on Linux 6.1). It gets
+ * `mh-port` too unless the user chose flags or clients shall stick. With sessionAffinity ClientIP the scheduler is `mh`
+ * without `mh-port`, whatever was chosen: directors do not share persistence, so the choice must be a function of the
+ * client's address that is equal on every director.
+ */
+export function effectiveBalancing(pool: AddressPool, service: LoadBalancedService): EffectiveBalancing {
+  const { overrides } = service;
+  const scheduler = overrides.scheduler ?? pool.balancing.scheduler;
+  // Flags of the pool belong to the pool's scheduler; they say nothing about another one.
+  const inherited = scheduler === pool.balancing.scheduler ? pool.balancing.schedulerFlags : [];
+  const chosen = overrides.schedulerFlags ?? inherited;
+  const options = {
+    ...pool.balancing,
+    forwardingMethod: overrides.forwardingMethod ?? pool.balancing.forwardingMethod,
+    weights: overrides.weights ?? pool.balancing.weights,
+  };
+  if (service.clientIpAffinitySeconds !== undefined) {
+    const notes =
+      overrides.scheduler === undefined || overrides.scheduler === 'mh'
+        ? []
+        : [
+            `Scheduler ${overrides.scheduler} is not used: sessionAffinity ClientIP needs mh, so that every director chooses the same real server for a client.`,
+          ];
+    return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: [], notes };
+  }
+  const { flags, problems } = usableFlags(scheduler, chosen);
+  return { ...options, scheduler, schedulerFlags: flags, problems, notes: [] };
+}
+
+/**
+ * The `ipMode` to publish: `VIP` when the node sees the VIP as destination (direct routing), `Proxy` when the director
+ * translates to a node port, so that kube-proxy must not short-circuit the address (KEP-1860).
+ */
+export function ipModeOf(pool: AddressPool, service: LoadBalancedService): 'VIP' | 'Proxy' {
+  if (pool.ipMode !== undefined) return pool.ipMode;
+  const method = service.overrides.forwardingMethod ?? pool.balancing.forwardingMethod;
+  return method === 'DirectRouting' ? 'VIP' : 'Proxy';
+}
+
+/** flag-1 and flag-2 are other names of the first two bits (ip_vs.h IP_VS_SVC_F_SCHED1, 2); one name per bit keeps tables comparable. */
+const NAMED_BITS: Partial<Record<Scheduler, Partial<Record<SchedulerFlag, SchedulerFlag>>>> = {
+  mh: { 'flag-1': 'mh-fallback', 'flag-2': 'mh-port' },
+  sh: { 'flag-1': 'sh-fallback', 'flag-2': 'sh-port' },
+};
+
+function usableFlags(
+  scheduler: Scheduler,
+  chosen: readonly SchedulerFlag[],
+): { readonly flags: readonly SchedulerFlag[]; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const flags = new Set<SchedulerFlag>();
+  for (const flag of chosen) {
+    const owner = flag.startsWith('flag-') ? scheduler : flag.slice(0, 2);
+    if (owner === scheduler) flags.add(NAMED_BITS[scheduler]?.[flag] ?? flag);
+    else
+      problems.push(
+        `Scheduler flag ${flag} does not belong to scheduler ${scheduler}: remove the flag or use scheduler ${owner}.`,
+      );
+  }
+  if (scheduler === 'mh') {
+    flags.add('mh-fallback');
+    if (chosen.length === 0) flags.add('mh-port');
+  }
+  return { flags: [...flags].sort(), problems };
+}

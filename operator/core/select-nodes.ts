@@ -1,0 +1,44 @@
+import type { AddressPool } from '../model/address-pool.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
+import { matchesSelector } from '../model/labels.ts';
+import type { LoadBalancedService, ServiceEndpoints } from '../model/load-balanced-service.ts';
+import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL } from '../model/names.ts';
+
+/**
+ * The nodes that are real servers of a Service, sorted by name: those of the service controller's node set (KEP-3458), in
+ * the pool's nodeSelector, and with externalTrafficPolicy Local only those with a ready local endpoint or, where none is
+ * ready, a serving terminating one (kube-proxy forwards to it, KEP-1669). NotReady and cordoned nodes stay: their kube-proxy
+ * may well be working, and leaving would break connections that live.
+ */
+export function selectNodes(
+  nodes: Iterable<ClusterNode>,
+  pool: AddressPool,
+  service: LoadBalancedService,
+  endpoints: ServiceEndpoints,
+): readonly ClusterNode[] {
+  const isLocal = service.externalTrafficPolicy === 'Local';
+  return [...nodes]
+    .filter(
+      (node) =>
+        takesExternalTraffic(node) &&
+        (pool.nodeSelector === undefined || matchesSelector(node.labels, pool.nodeSelector)) &&
+        (!isLocal || hasLocalEndpoint(node.name, endpoints)),
+    )
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+function hasLocalEndpoint(node: string, { readyByNode, servingTerminatingByNode }: ServiceEndpoints): boolean {
+  return (readyByNode.get(node) ?? 0) > 0 || (servingTerminatingByNode.get(node) ?? 0) > 0;
+}
+
+function takesExternalTraffic(node: ClusterNode): boolean {
+  return !node.deleting && !isExcluded(node) && !node.taintKeys.includes(AUTOSCALER_DELETION_TAINT);
+}
+
+/** What Go's strconv.ParseBool reads as false; anything else, nonsense included, excludes (service controller of Kubernetes 1.36). */
+const FALSE_TEXTS = new Set(['0', 'f', 'F', 'false', 'False', 'FALSE']);
+
+function isExcluded(node: ClusterNode): boolean {
+  const value = node.labels[EXCLUDE_NODE_LABEL];
+  return value !== undefined && !FALSE_TEXTS.has(value);
+}
