@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Image } from '../image/build-image.ts';
+
+/** One virtual machine as qemu shall run it. */
+export interface Machine {
+  readonly name: string;
+  readonly image: Pick<Image, 'vmlinuz'>;
+  /** The whole initramfs: the image's own archive and behind it the machine's. */
+  readonly initrd: string;
+  readonly memoryMb: number;
+  /** The serial log and qemu's own messages go here, as NAME.serial and NAME.qemu. */
+  readonly workDir: string;
+  /** Devices besides the serial line, as qemu's arguments. */
+  readonly devices: readonly string[];
+  /** Outlives the process that starts it. */
+  readonly detached: boolean;
+  readonly rebootEnds: boolean;
+}
+
+const PATH = `${process.env.PATH ?? ''}:/usr/bin:/usr/local/bin`;
+
+/**
+ * Starts qemu. Emulation (tcg) on purpose: on the machines that develop and check this project /dev/kvm exists and the guest
+ * hangs. q35 on purpose: `-M microvm` has no clock to calibrate against and hung on busy machines.
+ */
+export function startQemu(machine: Machine): ChildProcess {
+  const log = openSync(qemuLog(machine.workDir, machine.name), 'w');
+  try {
+    return spawn('qemu-system-x86_64', qemuArguments(machine), {
+      env: { ...process.env, PATH },
+      detached: machine.detached,
+      stdio: ['ignore', log, log],
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+function qemuArguments(machine: Machine): string[] {
+  return [
+    ...['-name', machine.name, '-M', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+rdrand', '-m', String(machine.memoryMb)],
+    ...['-nodefaults', '-no-user-config', '-nographic'],
+    ...['-serial', `file:${serialLog(machine.workDir, machine.name)}`],
+    ...['-kernel', machine.image.vmlinuz, '-initrd', machine.initrd],
+    // A panic reboots at once; the serial log tells of it. reboot=t: the triple fault is the one way that needs no firmware.
+    ...['-append', 'console=ttyS0 quiet loglevel=4 reboot=t panic=-1 net.ifnames=0 mitigations=off'],
+    ...(machine.rebootEnds ? ['-no-reboot'] : []),
+    ...machine.devices,
+  ];
+}
+
+/** Where the serial console of a machine is written. */
+export function serialLog(workDir: string, name: string): string {
+  return join(workDir, `${name}.serial`);
+}
+
+function qemuLog(workDir: string, name: string): string {
+  return join(workDir, `${name}.qemu`);
+}
+
+/** The last lines that the machine and qemu said, for an error message. */
+export function lastWords(workDir: string, name: string): string {
+  const tail = (file: string, lines: number) => {
+    try {
+      return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+    } catch {
+      return '(nothing)';
+    }
+  };
+  return `serial console:\n${tail(serialLog(workDir, name), 15)}\nqemu: ${tail(qemuLog(workDir, name), 5) || '(nothing)'}`;
+}
+
+/** `value` as one word of a shell. */
+export function shellWord(value: string): string {
+  return `'${value.replaceAll("'", "'\\''")}'`;
+}
