@@ -1,0 +1,90 @@
+import type { AddressPool, AddressRange } from '../model/address-pool.ts';
+import { addressFromNumber, addressToNumber, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import { FreeAddresses, rangesInclude } from './free-addresses.ts';
+import type { PoolOverlap } from './pool-overlaps.ts';
+
+/** A pool with the knowledge which of its addresses are free. */
+export class PoolSpace {
+  #pool: AddressPool;
+  #overlap: PoolOverlap | undefined;
+  #ranges: Readonly<Record<IpFamily, readonly AddressRange[]>>;
+  #free: Readonly<Record<IpFamily, FreeAddresses>>;
+
+  /** @param taken addresses in use anywhere; those outside the pool do not matter. */
+  constructor(pool: AddressPool, overlap: PoolOverlap | undefined, taken: Iterable<IpAddress>) {
+    this.#pool = pool;
+    this.#overlap = overlap;
+    this.#ranges = splitByFamily(pool.ranges);
+    this.#free = this.#allBut(taken);
+  }
+
+  get pool(): AddressPool {
+    return this.#pool;
+  }
+
+  /** Set while the pool yields to an earlier one. */
+  get overlap(): PoolOverlap | undefined {
+    return this.#overlap;
+  }
+
+  /** The pool as it is now; the free addresses are computed anew only when the ranges changed. */
+  update(pool: AddressPool, overlap: PoolOverlap | undefined, taken: Iterable<IpAddress>): void {
+    const changed = !sameRanges(this.#pool.ranges, pool.ranges);
+    this.#pool = pool;
+    this.#overlap = overlap;
+    if (!changed) return;
+    this.#ranges = splitByFamily(pool.ranges);
+    this.#free = this.#allBut(taken);
+  }
+
+  contains(address: IpAddress): boolean {
+    return rangesInclude(this.#ranges[familyOf(address)], addressToNumber(address));
+  }
+
+  /** Whether the pool has addresses of the family at all, free or not. */
+  offers(family: IpFamily): boolean {
+    return this.#ranges[family].length > 0;
+  }
+
+  freeCount(family: IpFamily): bigint {
+    return this.#free[family].count;
+  }
+
+  firstFree(family: IpFamily): IpAddress | undefined {
+    const first = this.#free[family].first();
+    return first === undefined ? undefined : addressFromNumber(family, first);
+  }
+
+  /** Marks an address as used; without effect when it is not of this pool. */
+  take(address: IpAddress): void {
+    this.#free[familyOf(address)].take(addressToNumber(address));
+  }
+
+  /** Makes a used address free; without effect when it is not of this pool. */
+  give(address: IpAddress): void {
+    if (this.contains(address)) this.#free[familyOf(address)].give(addressToNumber(address));
+  }
+
+  #allBut(taken: Iterable<IpAddress>): Readonly<Record<IpFamily, FreeAddresses>> {
+    const free = { IPv4: new FreeAddresses(this.#ranges.IPv4), IPv6: new FreeAddresses(this.#ranges.IPv6) };
+    for (const address of taken) free[familyOf(address)].take(addressToNumber(address));
+    return free;
+  }
+}
+
+function splitByFamily(ranges: readonly AddressRange[]): Readonly<Record<IpFamily, readonly AddressRange[]>> {
+  return {
+    IPv4: ranges.filter(({ family }) => family === 'IPv4'),
+    IPv6: ranges.filter(({ family }) => family === 'IPv6'),
+  };
+}
+
+function sameRanges(a: readonly AddressRange[], b: readonly AddressRange[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ family, first, last }, index) => {
+      const other = b[index];
+      return other?.family === family && other.first === first && other.last === last;
+    })
+  );
+}
