@@ -1,0 +1,23 @@
+import type { ClusterNode } from '../model/cluster-node.ts';
+import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
+import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
+
+/** A Node as far as a load balancer cares. Addresses that are none are left out: the node then lacks that family. */
+export function parseNode(object: KubeObject): ClusterNode {
+  const spec = asRecord(object.spec);
+  const status = asRecord(object.status);
+  return {
+    name: object.metadata.name,
+    labels: object.metadata.labels ?? {},
+    deleting: object.metadata.deletionTimestamp !== undefined,
+    taintKeys: asArray(spec.taints).flatMap((taint) => asText(asRecord(taint).key) ?? []),
+    internalIPs: asArray(status.addresses).flatMap(internalIP),
+  };
+}
+
+function internalIP(entry: unknown): IpAddress[] {
+  const { type, address } = asRecord(entry);
+  const text = asText(address);
+  const parsed = type === 'InternalIP' && text !== undefined ? parseIpAddress(text) : undefined;
+  return parsed === undefined ? [] : [parsed];
+}

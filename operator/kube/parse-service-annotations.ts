@@ -1,0 +1,104 @@
+import { familyOf, type IpAddress, type IpFamily, parseIpAddress } from '../model/ip-address.ts';
+import type { AddressRequest, LoadBalancedService } from '../model/load-balanced-service.ts';
+import { ANNOTATION } from '../model/names.ts';
+import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS, type SchedulerFlag } from '../model/virtual-server.ts';
+
+type Annotations = Readonly<Record<string, string>>;
+
+const WEIGHTS = ['Equal', 'ReadyPods'] as const;
+
+/**
+ * The addresses and the pool that a Service asks for: annotation `loadBalancerIPs` (comma list, at most one per family) or
+ * the older `spec.loadBalancerIP`; both only when they agree.
+ */
+export function parseAddressRequest(
+  annotations: Annotations,
+  loadBalancerIP: string | undefined,
+  families: readonly IpFamily[],
+  problems: string[],
+): AddressRequest {
+  const annotated = parseAddresses(ANNOTATION.loadBalancerIPs, annotations[ANNOTATION.loadBalancerIPs], problems);
+  const specified = parseAddresses('spec.loadBalancerIP', loadBalancerIP, problems);
+  const [address] = specified;
+  if (annotated.length > 0 && address !== undefined && !annotated.includes(address)) {
+    problems.push(
+      `spec.loadBalancerIP is ${address}, but the annotation ${ANNOTATION.loadBalancerIPs} asks for ${annotated.join(', ')}: remove one of them.`,
+    );
+  }
+  const addresses = annotated.length > 0 ? annotated : specified;
+  for (const wanted of addresses) {
+    if (families.length > 0 && !families.includes(familyOf(wanted))) {
+      problems.push(
+        `The address ${wanted} is asked for, but spec.ipFamilies of the Service has no ${familyOf(wanted)}: ask for another address or add the family.`,
+      );
+    }
+  }
+  const pool = annotations[ANNOTATION.addressPool]?.trim();
+  return { addresses, ...(pool && { pool }) };
+}
+
+/** Annotations that override the pool's balancing options for one Service. */
+export function parseOverrides(annotations: Annotations, problems: string[]): LoadBalancedService['overrides'] {
+  const scheduler = oneOf(annotations, ANNOTATION.scheduler, SCHEDULERS, problems);
+  const schedulerFlags = parseFlags(annotations[ANNOTATION.schedulerFlags], problems);
+  const forwardingMethod = oneOf(annotations, ANNOTATION.forwardingMethod, FORWARDING_METHODS, problems);
+  const weights = oneOf(annotations, ANNOTATION.weights, WEIGHTS, problems);
+  return {
+    ...(scheduler && { scheduler }),
+    ...(schedulerFlags && { schedulerFlags }),
+    ...(forwardingMethod && { forwardingMethod }),
+    ...(weights && { weights }),
+  };
+}
+
+function parseAddresses(field: string, text: string | undefined, problems: string[]): readonly IpAddress[] {
+  const addresses: IpAddress[] = [];
+  for (const word of listed(text)) {
+    const address = parseIpAddress(word);
+    if (address === undefined) problems.push(`${field}: "${word}" is not an IP address; write one, without a prefix.`);
+    else if (!addresses.includes(address)) addresses.push(address);
+  }
+  for (const family of ['IPv4', 'IPv6'] as const) {
+    const ofFamily = addresses.filter((address) => familyOf(address) === family);
+    if (ofFamily.length > 1) {
+      problems.push(`${field} asks for several ${family} addresses (${ofFamily.join(', ')}): keep one of them.`);
+    }
+  }
+  return addresses;
+}
+
+function parseFlags(text: string | undefined, problems: string[]): readonly SchedulerFlag[] | undefined {
+  if (text === undefined) return undefined;
+  const flags: SchedulerFlag[] = [];
+  for (const word of listed(text)) {
+    const flag = SCHEDULER_FLAGS.find((known) => known === word);
+    if (flag === undefined) problems.push(unknownValue(ANNOTATION.schedulerFlags, word, SCHEDULER_FLAGS));
+    else if (!flags.includes(flag)) flags.push(flag);
+  }
+  return flags;
+}
+
+function oneOf<T extends string>(
+  annotations: Annotations,
+  name: string,
+  known: readonly T[],
+  problems: string[],
+): T | undefined {
+  const text = annotations[name]?.trim();
+  if (text === undefined) return undefined;
+  const value = known.find((candidate) => candidate === text);
+  if (value === undefined) problems.push(unknownValue(name, text, known));
+  return value;
+}
+
+function unknownValue(annotation: string, value: string, known: readonly string[]): string {
+  return `The annotation ${annotation} has the value "${value}", which is none of ${known.join(', ')}: use one of these or remove it.`;
+}
+
+/** The words of a comma list, trimmed; none for a list that is missing or blank. */
+function listed(text: string | undefined): readonly string[] {
+  return (text ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+}
