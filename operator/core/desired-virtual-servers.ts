@@ -44,6 +44,7 @@ export function desiredVirtualServers(input: DesiredInput): DesiredVirtualServer
   const { service, pool, addresses } = input;
   const balancing = effectiveBalancing(pool, service);
   const problems = [...balancing.problems];
+  const notes = [...balancing.notes];
   const ports = service.ports.filter((port) => {
     const reachable = balancing.forwardingMethod === 'DirectRouting' || port.nodePort > 0;
     if (!reachable) problems.push(missingNodePort(service, port));
@@ -52,11 +53,11 @@ export function desiredVirtualServers(input: DesiredInput): DesiredVirtualServer
   const weighted = weightedNodes(input, balancing);
   const virtualServers: VirtualServer[] = [];
   for (const address of addresses) {
-    const hosts = hostsOfFamily(weighted, familyOf(address), problems);
+    const hosts = hostsOfFamily(weighted, familyOf(address), problems, notes);
     for (const port of ports) virtualServers.push(virtualServer(address, port, hosts, service, balancing));
   }
   virtualServers.sort(compareVirtualServerKeys);
-  return { virtualServers, problems: [...new Set(problems)], notes: balancing.notes };
+  return { virtualServers, problems: [...new Set(problems)], notes: [...new Set(notes)] };
 }
 
 interface WeightedNode {
@@ -87,7 +88,12 @@ function weightedNodes(input: DesiredInput, { weights }: EffectiveBalancing): re
 }
 
 /** The first InternalIP of the family of each node; a node without one cannot serve this address. */
-function hostsOfFamily(weighted: readonly WeightedNode[], family: IpFamily, problems: string[]): readonly Host[] {
+function hostsOfFamily(
+  weighted: readonly WeightedNode[],
+  family: IpFamily,
+  problems: string[],
+  notes: string[],
+): readonly Host[] {
   const byAddress = new Map<IpAddress, string>();
   const hosts: Host[] = [];
   for (const { node, weight } of weighted) {
@@ -95,7 +101,7 @@ function hostsOfFamily(weighted: readonly WeightedNode[], family: IpFamily, prob
     if (address === undefined) continue;
     const twin = byAddress.get(address);
     if (twin !== undefined) {
-      problems.push(
+      notes.push(
         `Nodes ${twin} and ${node.name} both report InternalIP ${address}; only ${twin} is used. Correct the address of one.`,
       );
       continue;

@@ -1,0 +1,107 @@
+import { count, listInWords } from '../lib/list-in-words.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { Condition } from '../model/condition.ts';
+import type { Parsed } from '../model/parsed.ts';
+import type { PoolDirectorStatus, PoolStatus } from '../model/status.ts';
+import type { PoolUsage } from './address-book.ts';
+import type { PoolOverlap } from './pool-overlaps.ts';
+
+export interface PoolStatusInput {
+  readonly pool: Parsed<AddressPool>;
+  readonly usage: PoolUsage;
+  /** Set while the pool yields to an earlier one. */
+  readonly overlap?: PoolOverlap | undefined;
+  /** Every director that the pool selects. */
+  readonly directors: readonly PoolDirectorStatus[];
+  /** Virtual servers that Services of this pool shall have on each director. */
+  readonly virtualServers: number;
+  /** What the removal guard says while it holds a change back. */
+  readonly changeHeld?: string | undefined;
+}
+
+/** What a person reads in `kubectl describe lbpool`. */
+export function poolStatus(input: PoolStatusInput): PoolStatus {
+  const { pool, usage } = input;
+  const observedGeneration = pool.ok ? pool.value.generation : pool.generation;
+  const directors = [...input.directors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const conditions = [ready(input), addressesAvailable(input), conflict(input), directorsSelected(input), held(input)];
+  return {
+    observedGeneration,
+    conditions: conditions.map((condition) => ({ ...condition, observedGeneration })),
+    assignedIPv4: usage.assignedIPv4,
+    assignedIPv6: usage.assignedIPv6,
+    availableIPv4: String(usage.availableIPv4),
+    availableIPv6: String(usage.availableIPv6),
+    directors,
+    directorsReady: `${directors.filter((director) => director.ready).length}/${directors.length}`,
+    virtualServers: input.virtualServers,
+  };
+}
+
+function ready({ pool, overlap, directors, changeHeld }: PoolStatusInput): Condition {
+  const say = (status: Condition['status'], reason: string, message: string): Condition => ({
+    type: 'Ready',
+    status,
+    reason,
+    message,
+  });
+  if (!pool.ok) return say('False', 'InvalidSpec', pool.problems.join(' '));
+  if (pool.value.deleting) return say('False', 'Deleting', 'The pool is being deleted and gives no new address.');
+  if (overlap !== undefined) return say('False', 'Conflict', overlap.message);
+  if (directors.length === 0) return say('False', 'NoDirectorSelected', NO_DIRECTOR);
+  const away = directors.filter((director) => !director.ready);
+  const reasons = away.map(({ name, message }) => `${name}: ${message}`).join(' ');
+  if (away.length === directors.length) return say('False', 'NoDirectorReady', `No director is ready. ${reasons}`);
+  if (changeHeld !== undefined) return say('False', 'ChangeHeld', changeHeld);
+  if (away.length > 0)
+    return say('True', 'SomeDirectorsNotReady', `Served by ${namesOfReady(directors)}; not ready is ${reasons}`);
+  return say('True', 'Ready', `Served by ${namesOfReady(directors)}.`);
+}
+
+const NO_DIRECTOR = 'spec.directors.selector matches no Director. Correct the selector or the labels of the Directors.';
+
+function namesOfReady(directors: readonly PoolDirectorStatus[]): string {
+  return `director ${listInWords(
+    directors
+      .filter(({ ready }) => ready)
+      .map(({ name }) => name)
+      .sort(),
+  )}`;
+}
+
+function addressesAvailable({ pool, usage, overlap }: PoolStatusInput): Condition {
+  const type = 'AddressesAvailable';
+  if (!pool.ok) return { type, status: 'False', reason: 'InvalidSpec', message: pool.problems.join(' ') };
+  if (pool.value.paused)
+    return { type, status: 'False', reason: 'Paused', message: 'spec.paused is true: the pool gives no new address.' };
+  if (overlap !== undefined) return { type, status: 'False', reason: 'Conflict', message: overlap.message };
+  const free = usage.availableIPv4 + usage.availableIPv6;
+  const inUse = count(usage.assignedIPv4 + usage.assignedIPv6, 'address', 'addresses');
+  if (free === 0n)
+    return {
+      type,
+      status: 'False',
+      reason: 'Exhausted',
+      message: `All addresses are given: ${inUse} in use. Add addresses to the pool or delete a Service.`,
+    };
+  return { type, status: 'True', reason: 'Available', message: `${inUse} in use, ${free} free.` };
+}
+
+function conflict({ overlap }: PoolStatusInput): Condition {
+  return overlap === undefined
+    ? { type: 'Conflict', status: 'False', reason: 'NoOverlap', message: 'No earlier pool has addresses of this one.' }
+    : { type: 'Conflict', status: 'True', reason: 'Overlap', message: overlap.message };
+}
+
+function directorsSelected({ directors }: PoolStatusInput): Condition {
+  const type = 'DirectorsSelected';
+  if (directors.length === 0) return { type, status: 'False', reason: 'NoDirectorSelected', message: NO_DIRECTOR };
+  const names = listInWords(directors.map(({ name }) => name).sort());
+  return { type, status: 'True', reason: 'Selected', message: `${count(directors.length, 'director')}: ${names}.` };
+}
+
+function held({ changeHeld }: PoolStatusInput): Condition {
+  return changeHeld === undefined
+    ? { type: 'ChangeHeld', status: 'False', reason: 'NothingHeld', message: 'No change is held back.' }
+    : { type: 'ChangeHeld', status: 'True', reason: 'TooManyRemovals', message: changeHeld };
+}
