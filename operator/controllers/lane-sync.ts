@@ -1,0 +1,185 @@
+import { guardRemovals } from '../core/guard.ts';
+import { listInWords } from '../lib/list-in-words.ts';
+import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { formatVirtualServerKey, type VirtualServerKeyText } from '../model/virtual-server.ts';
+import type { Batch, KeyFailure, LaneTable } from './lane-table.ts';
+import type {
+  ApplyResult,
+  Clock,
+  DirectorFailure,
+  DirectorSession,
+  HelperError,
+  ReadKeysResult,
+  TableChange,
+} from './ports.ts';
+import type { WriteFence } from './write-fence.ts';
+
+/** How one exchange with the director ended. */
+export type Step =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'broken'; readonly failure: DirectorFailure }
+  | { readonly kind: 'refused'; readonly error: HelperError }
+  | { readonly kind: 'notLeading' };
+
+/** What the exchanges need, and where they leave what they learned. */
+export interface SyncContext {
+  readonly session: DirectorSession;
+  readonly table: LaneTable;
+  readonly fence: WriteFence;
+  readonly clock: Clock;
+  /** Interface of the director that carries the VIPs. */
+  readonly interface: string;
+  /** Called with the fencing generation after each apply that was carried out. */
+  readonly onApplied: (result: ApplyResult, generation: number) => void;
+  readonly onRead: (result: ReadKeysResult) => void;
+  /** Services whose confirmation or absence may have changed. */
+  readonly onTouched: (services: ReadonlySet<ServiceKey>) => void;
+}
+
+/** Removals that are not made for safety's sake, in words. */
+export interface HeldRemovals {
+  readonly count: number;
+  readonly message: string;
+}
+
+/** Virtual servers plus real servers in one request: some 3 MB of JSON, well below the frame limit of 16 MiB. */
+const MAX_WEIGHT = 20_000;
+/** A refused object is tried again about this often: the host's owner may have mended its policy or its table meanwhile. */
+const REFUSED_RETRY_MS = 30_000;
+const TRANSIENT_RETRY_MS = 1_000;
+
+/**
+ * Makes the director's whole table as desired: reads its keys, asks the guard about removals that nobody is known to have asked for, and
+ * writes. One request of scope `all` when everything may be touched; otherwise, or when the table is large, requests of scope `listed`.
+ */
+export async function fullSync(context: SyncContext): Promise<{ readonly step: Step; readonly held?: HeldRemovals }> {
+  const { session, table } = context;
+  const read = await session.readKeys();
+  if (read.kind !== 'ok') return { step: read };
+  context.onRead(read.value);
+  table.learn(read.value.keys);
+  const { explained, unexplained } = table.surplus();
+  const surplus = new Set([...explained, ...unexplained].map(formatVirtualServerKey));
+  const verdict = guardRemovals({
+    held: read.value.keys,
+    desired: read.value.keys.filter((key) => !surplus.has(formatVirtualServerKey(key))),
+    explained: new Set(explained.map(formatVirtualServerKey)),
+  });
+  if (verdict.allowed && !table.partlyFrozen && table.weight() <= MAX_WEIGHT) {
+    const batch: Batch = { virtualServers: table.desired(), absent: [...explained, ...unexplained] };
+    const step = await send(context, batch, 'all');
+    if (step.kind !== 'refused' || !concernsObjects(step.error)) return { step };
+    // The host's policy may forbid the removals: program what shall be there, and leave the rest for a person.
+    const held = { count: unexplained.length, message: step.error.message };
+    return { step: await syncInParts(context, explained), ...(unexplained.length > 0 && { held }) };
+  }
+  const step = await syncInParts(context, verdict.allowed ? [...explained, ...unexplained] : explained);
+  return verdict.allowed ? { step } : { step, held: { count: verdict.unexplained.length, message: verdict.message } };
+}
+
+async function syncInParts(context: SyncContext, absent: Batch['absent']): Promise<Step> {
+  context.table.markAllDirty(absent);
+  let step: Step = { kind: 'done' };
+  while (step.kind === 'done' && context.table.hasDirty(context.clock.monotonic())) step = await sendDirty(context);
+  return step;
+}
+
+/** Sends what has changed since it was confirmed last. */
+export function sendDirty(context: SyncContext): Promise<Step> {
+  return send(context, context.table.takeDirty(MAX_WEIGHT), 'listed');
+}
+
+async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed'): Promise<Step> {
+  const { session, table, fence, clock } = context;
+  const pair = fence.next();
+  if (pair === undefined) {
+    table.giveBack(batch);
+    return { kind: 'notLeading' };
+  }
+  table.sending(batch);
+  const answer = await session.apply({
+    ...pair,
+    dryRun: false,
+    scope,
+    interface: context.interface,
+    virtualServers: batch.virtualServers,
+    absent: scope === 'all' ? [] : batch.absent,
+  });
+  if (answer.kind === 'ok') {
+    context.onApplied(answer.value, pair.generation);
+    context.onTouched(table.confirm(batch, failuresOf(answer.value, clock)));
+    return { kind: 'done' };
+  }
+  if (answer.kind === 'refused' && scope === 'listed' && concernsObjects(answer.error)) {
+    const failure = failureOf(answer.error, clock);
+    const keys = [...batch.virtualServers, ...batch.absent].map(formatVirtualServerKey);
+    context.onTouched(table.confirm(batch, new Map(keys.map((key) => [key, failure]))));
+    return { kind: 'done' };
+  }
+  table.giveBack(scope === 'all' ? { ...batch, absent: [] } : batch);
+  return answer;
+}
+
+/** What a comparison of the director's table with ours has found. */
+export type Verification =
+  | { readonly kind: 'equal' }
+  | { readonly kind: 'drifted' }
+  | { readonly kind: 'failed'; readonly step: Step };
+
+/** Compares the hash that the last apply left behind with what is there now; costs one read of the director's table. */
+export async function verify(context: SyncContext, expectedHash: string): Promise<Verification> {
+  const read = await context.session.readKeys();
+  if (read.kind !== 'ok') return { kind: 'failed', step: read };
+  context.onRead(read.value);
+  return { kind: read.value.tableHash === expectedHash ? 'equal' : 'drifted' };
+}
+
+/** Asks what a repair would do, without doing it. An empty list: the table is as it shall be. */
+export async function planRepair(context: SyncContext): Promise<readonly TableChange[] | Step> {
+  const pair = context.fence.next();
+  if (pair === undefined) return { kind: 'notLeading' };
+  const answer = await context.session.apply({
+    ...pair,
+    dryRun: true,
+    scope: 'listed',
+    interface: context.interface,
+    virtualServers: context.table.desired(),
+    absent: [],
+  });
+  return answer.kind === 'ok' ? answer.value.changes : answer;
+}
+
+/** A few of the changes in words. */
+export function describeChanges(changes: readonly TableChange[]): string {
+  return listInWords(
+    changes.map(({ sentence }) => sentence),
+    3,
+  );
+}
+
+function concernsObjects(error: HelperError): boolean {
+  return error.class === 'object' || error.class === 'policy' || error.class === 'collision';
+}
+
+function failuresOf(result: ApplyResult, clock: Clock): Map<VirtualServerKeyText, KeyFailure> {
+  const failures = new Map<VirtualServerKeyText, KeyFailure>();
+  for (const key of result.failed) {
+    const text = formatVirtualServerKey(key);
+    const error = result.errors.find(({ object }) => object === text || object?.startsWith(`${text} `)) ?? {
+      class: 'retry',
+      message: `${text} is not as requested after it was read back; it is tried again.`,
+    };
+    failures.set(text, failureOf(error, clock));
+  }
+  return failures;
+}
+
+function failureOf(error: HelperError, clock: Clock): KeyFailure {
+  const wait = error.class === 'retry' ? TRANSIENT_RETRY_MS : REFUSED_RETRY_MS * (0.75 + clock.random() / 2);
+  return {
+    message: error.message,
+    retryAt: clock.monotonic() + wait,
+    untouched: error.class === 'policy' || error.class === 'collision',
+    notOurs: error.class === 'collision',
+  };
+}
