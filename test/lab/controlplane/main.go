@@ -1,8 +1,8 @@
 // Command controlplane is a whole Kubernetes control plane in one static binary, for tests only.
 //
 // The first argument names the program to be: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy,
-// kubectl or netexec (the HTTP/UDP echo server of agnhost). Everything after it is that program's own command line.
-// Each is the upstream command, built unchanged from its Go module: the tests meet the real thing.
+// kubectl, netexec (the HTTP/UDP echo server of agnhost) or kubelet-standin (package kubelet). Everything after it is that program's own command line.
+// Each but the last is the upstream command, built unchanged from its Go module: the tests meet the real thing.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	"ipvs-operator.io/test/lab/controlplane/kubelet"
 	"k8s.io/component-base/cli"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -33,6 +34,7 @@ var commands = map[string]func() *cobra.Command{
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"kubelet-standin":         kubelet.NewCommand,
 	"netexec":                 func() *cobra.Command { return netexec.CmdNetexec },
 }
 
