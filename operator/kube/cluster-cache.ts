@@ -1,6 +1,23 @@
-import type { Clock, Cluster, ClusterEvent, DirectorKeys, Log } from '../controllers/ports.ts';
-import type { ServiceKey } from '../model/load-balanced-service.ts';
-import type { ApiClient } from './api-client.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock, Cluster, ClusterEvent, DirectorKeys, KeyLookup, Log } from '../controllers/ports.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
+import type { Director } from '../model/director.ts';
+import type { LabelSet } from '../model/labels.ts';
+import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
+import { API_GROUP, API_VERSION } from '../model/names.ts';
+import type { Parsed } from '../model/parsed.ts';
+import type { ApiClient, Query } from './api-client.ts';
+import { DepartedServices } from './departed-services.ts';
+import { EndpointIndex } from './endpoint-index.ts';
+import type { KubeObject } from './kube-object.ts';
+import { parseDirector } from './parse-director.ts';
+import { parseEndpointSlice, type SliceEndpoints } from './parse-endpoints.ts';
+import { parseLoadBalancerPool } from './parse-load-balancer-pool.ts';
+import { parseNode } from './parse-node.ts';
+import { parseService } from './parse-service.ts';
+import { missingSecret, parseSshSecret, SSH_SECRET_TYPE } from './parse-ssh-secret.ts';
+import { createReflector, type ObjectChange, type Reflector } from './reflector.ts';
 
 export interface ClusterCacheOptions {
   readonly api: ApiClient;
@@ -28,6 +45,233 @@ export interface ClusterCache extends Cluster, DirectorKeys {
   reread(key: ServiceKey): void;
 }
 
-export function createClusterCache(_options: ClusterCacheOptions): ClusterCache {
-  throw new Error('not built yet');
+/** An object of our own group: parsed, and its status as stored, to compare with before writing. */
+interface OwnObject<T> {
+  readonly parsed: Parsed<T>;
+  readonly status: unknown;
+}
+
+export function createClusterCache(options: ClusterCacheOptions): ClusterCache {
+  return new WatchedCluster(options);
+}
+
+const GROUP_PATH = `/apis/${API_GROUP}/${API_VERSION}`;
+
+class WatchedCluster implements ClusterCache {
+  readonly #options: ClusterCacheOptions;
+  readonly #services: Reflector<LoadBalancedService>;
+  readonly #departed: DepartedServices;
+  readonly #slices: Reflector<SliceEndpoints>;
+  readonly #endpoints = new EndpointIndex();
+  readonly #nodes: Reflector<ClusterNode>;
+  readonly #namespaces: Reflector<LabelSet>;
+  readonly #pools: Reflector<OwnObject<AddressPool>>;
+  readonly #directors: Reflector<OwnObject<Director>>;
+  readonly #secrets: Reflector<KeyLookup>;
+  readonly #all: readonly Reflector<unknown>[];
+  #departedFound = false;
+  #synced = false;
+  #stopped = false;
+
+  constructor(options: ClusterCacheOptions) {
+    this.#options = options;
+    const { api, clock, log, namespace } = options;
+    const parse = (object: KubeObject) => parseService(object, options);
+    this.#departed = new DepartedServices({
+      api,
+      clock,
+      log,
+      parse,
+      isWatched: (key) => this.#services.get(key) !== undefined,
+      onChange: (key) => this.#emit({ kind: 'service', key }),
+    });
+    this.#services = this.#reflect('/api/v1/services', parse, (change) => this.#serviceChanged(change), {
+      query: { fieldSelector: 'spec.type=LoadBalancer' },
+      onListed: () => this.#findDeparted(),
+    });
+    this.#slices = this.#reflect(
+      '/apis/discovery.k8s.io/v1/endpointslices',
+      parseEndpointSlice,
+      (change) => this.#sliceChanged(change),
+      // Headless Services are never balanced; kube-proxy leaves them out with the same selector.
+      { query: { labelSelector: 'kubernetes.io/service-name,!service.kubernetes.io/headless' } },
+    );
+    this.#nodes = this.#reflect('/api/v1/nodes', parseNode, (change) => {
+      if (!isDeepStrictEqual(change.before, change.now)) this.#emit({ kind: 'nodes' });
+    });
+    this.#namespaces = this.#reflect(
+      '/api/v1/namespaces',
+      ({ metadata }) => metadata.labels ?? {},
+      this.#whenDifferent((name) => ({ kind: 'namespace', name })),
+      { metadataOnly: true },
+    );
+    this.#pools = this.#reflect(
+      `${GROUP_PATH}/loadbalancerpools`,
+      (object) => ({ parsed: parseLoadBalancerPool(object), status: object.status }),
+      this.#whenReadDifferently((name) => ({ kind: 'pool', name })),
+    );
+    this.#directors = this.#reflect(
+      `${GROUP_PATH}/directors`,
+      (object) => ({ parsed: parseDirector(object), status: object.status }),
+      this.#whenReadDifferently((name) => ({ kind: 'director', name })),
+    );
+    this.#secrets = this.#reflect(
+      `/api/v1/namespaces/${namespace}/secrets`,
+      parseSshSecret,
+      this.#whenDifferent((key) => ({ kind: 'secret', name: key.slice(namespace.length + 1) })),
+      { query: { fieldSelector: `type=${SSH_SECRET_TYPE}` } },
+    );
+    this.#all = [
+      this.#services,
+      this.#slices,
+      this.#nodes,
+      this.#namespaces,
+      this.#pools,
+      this.#directors,
+      this.#secrets,
+    ];
+  }
+
+  start(): void {
+    for (const reflector of this.#all) reflector.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#all.map((reflector) => reflector.stop()), this.#departed.stop()]);
+  }
+
+  synced(): boolean {
+    return this.#synced;
+  }
+
+  service(key: ServiceKey): LoadBalancedService | undefined {
+    return this.#services.get(key) ?? this.#departed.get(key);
+  }
+
+  *services(): Iterable<LoadBalancedService> {
+    yield* this.#services.values();
+    for (const service of this.#departed.values()) {
+      if (this.#services.get(service.key) === undefined) yield service;
+    }
+  }
+
+  endpoints(key: ServiceKey): ServiceEndpoints {
+    return this.#endpoints.of(key);
+  }
+
+  nodes(): Iterable<ClusterNode> {
+    return this.#nodes.values();
+  }
+
+  pool(name: string): Parsed<AddressPool> | undefined {
+    return this.#pools.get(name)?.parsed;
+  }
+
+  *pools(): Iterable<Parsed<AddressPool>> {
+    for (const { parsed } of this.#pools.values()) yield parsed;
+  }
+
+  director(name: string): Parsed<Director> | undefined {
+    return this.#directors.get(name)?.parsed;
+  }
+
+  *directors(): Iterable<Parsed<Director>> {
+    for (const { parsed } of this.#directors.values()) yield parsed;
+  }
+
+  namespaceLabels(namespace: string): LabelSet | undefined {
+    return this.#namespaces.get(namespace);
+  }
+
+  privateKey(secretName: string): KeyLookup {
+    const { namespace } = this.#options;
+    return this.#secrets.get(`${namespace}/${secretName}`) ?? missingSecret(namespace, secretName);
+  }
+
+  storedStatus(kind: 'LoadBalancerPool' | 'Director', name: string): unknown {
+    return (kind === 'LoadBalancerPool' ? this.#pools : this.#directors).get(name)?.status;
+  }
+
+  reread(key: ServiceKey): void {
+    this.#departed.reread(key);
+  }
+
+  #reflect<T>(
+    path: string,
+    parse: (object: KubeObject) => T | undefined,
+    onChange: (change: ObjectChange<T>) => void,
+    more: { query?: Query; metadataOnly?: boolean; onListed?: () => void } = {},
+  ): Reflector<T> {
+    const { api, clock, log } = this.#options;
+    return createReflector({
+      api,
+      path,
+      clock,
+      log,
+      parse,
+      onChange,
+      ...more,
+      onListed: () => {
+        more.onListed?.();
+        this.#checkSynced();
+      },
+    });
+  }
+
+  #serviceChanged({ key, before, now }: ObjectChange<LoadBalancedService>): void {
+    const service = key as ServiceKey;
+    if (now === undefined) {
+      void this.#departed.look(service, before);
+      return;
+    }
+    this.#departed.forget(service);
+    const { resourceVersion } = now;
+    if (before !== undefined && isDeepStrictEqual({ ...before, resourceVersion }, now)) return;
+    this.#emit({ kind: 'service', key: service });
+  }
+
+  #sliceChanged({ before, now }: ObjectChange<SliceEndpoints>): void {
+    for (const key of this.#endpoints.replace(before, now)) {
+      if (this.service(key) !== undefined) this.#emit({ kind: 'endpoints', key });
+    }
+  }
+
+  #whenDifferent<T>(event: (key: string) => ClusterEvent): (change: ObjectChange<T>) => void {
+    return ({ key, before, now }) => {
+      if (!isDeepStrictEqual(before, now)) this.#emit(event(key));
+    };
+  }
+
+  /** Our own writes of status come back as changes of the object; only what was parsed from its spec counts. */
+  #whenReadDifferently<T>(event: (key: string) => ClusterEvent): (change: ObjectChange<OwnObject<T>>) => void {
+    return ({ key, before, now }) => {
+      if (!isDeepStrictEqual(before?.parsed, now?.parsed)) this.#emit(event(key));
+    };
+  }
+
+  #findDeparted(): void {
+    if (this.#departedFound) return;
+    void this.#departed.findAll().then(() => {
+      this.#departedFound = true;
+      this.#checkSynced();
+    });
+  }
+
+  #checkSynced(): void {
+    if (this.#synced || this.#stopped || !this.#departedFound) return;
+    if (!this.#all.every((reflector) => reflector.hasSynced())) return;
+    this.#synced = true;
+    this.#options.log.info('The cluster has been read completely', { services: [...this.services()].length });
+    this.#emit({ kind: 'synced' });
+  }
+
+  #emit(event: ClusterEvent): void {
+    if (!this.#synced || this.#stopped) return;
+    try {
+      this.#options.onEvent(event);
+    } catch (error) {
+      this.#options.log.error('A listener of the cluster cache threw', { event: event.kind, error });
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import { ResourceEventType } from '@dot-i/k8s-operator';
 import type { Clock, Log } from '../controllers/ports.ts';
 import { type BackoffLimits, backoff } from '../lib/backoff.ts';
+import { abortableSleep } from './abortable-sleep.ts';
 import type { ApiClient, ApiFailure, Query } from './api-client.ts';
 import { asArray, asRecord, asText, isKubeObject, type KubeObject, objectKey } from './kube-object.ts';
 
@@ -18,8 +19,8 @@ export interface ReflectorOptions<T> {
   readonly path: string;
   /** fieldSelector and labelSelector. */
   readonly query?: Query;
-  /** Accept header, e.g. for metadata only. */
-  readonly accept?: string;
+  /** Ask for PartialObjectMetadata instead of whole objects. */
+  readonly metadataOnly?: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** The only thing kept of an object; undefined when it is of no interest. Must not throw. */
@@ -41,7 +42,11 @@ export interface Reflector<T> {
   values(): Iterable<T>;
 }
 
-const PAGE_SIZE = 500;
+/** Longest page of a list. Small enough that parsing one does not hold up anything else. */
+export const PAGE_SIZE = 500;
+/** Accept headers for name, labels and finalizers without spec and status. */
+export const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+const METADATA_WATCH = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 /** Between 0.8 s and 30 s, as client-go's reflector waits. */
 const BACKOFF: BackoffLimits = { baseMs: 1_600, capMs: 60_000 };
 const LONGEST_BACKOFF_MS = 30_000;
@@ -136,26 +141,12 @@ class ListWatch<T> implements Reflector<T> {
       failures: this.#failures,
       waitMs: wait,
     });
-    await this.#sleep(wait);
-  }
-
-  #sleep(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#stopping;
-      const wake = (): void => {
-        cancel();
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const cancel = this.#options.clock.schedule(milliseconds, wake);
-      signal.addEventListener('abort', wake);
-      if (signal.aborted) wake();
-    });
+    await abortableSleep(clock, wait, this.#stopping.signal);
   }
 
   /** Lists all pages into a new store and takes it over only when it is complete: a partial view never deletes. */
   async #list(): Promise<WatchEnd> {
-    const { api, path, query, accept } = this.#options;
+    const { api, path, query, metadataOnly } = this.#options;
     const listed = new Map<string, Entry<T>>();
     let continueToken = '';
     do {
@@ -163,7 +154,7 @@ class ListWatch<T> implements Reflector<T> {
       const answer = await api.get(path, {
         query: page,
         signal: this.#stopping.signal,
-        ...(accept !== undefined && { accept }),
+        ...(metadataOnly && { accept: METADATA_LIST }),
       });
       if (this.#stopped) return { kind: 'list' };
       if (!answer.ok) {
@@ -241,7 +232,8 @@ class ListWatch<T> implements Reflector<T> {
   }
 
   async #watch(resourceVersion: string): Promise<WatchEnd> {
-    const { api, path, query, accept, clock } = this.#options;
+    const { api, path, query, metadataOnly, clock } = this.#options;
+    const accept = metadataOnly ? METADATA_WATCH : undefined;
     const life = new AbortController();
     const end = (): void => life.abort();
     this.#stopping.signal.addEventListener('abort', end);

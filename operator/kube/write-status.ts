@@ -1,6 +1,21 @@
-import type { Clock, ClusterWriter, Log } from '../controllers/ports.ts';
-import type { ApiClient } from './api-client.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type {
+  Clock,
+  ClusterWriter,
+  DirectorStatus,
+  Log,
+  PoolStatus,
+  ServiceStatus,
+  WriteResult,
+} from '../controllers/ports.ts';
+import type { LoadBalancedService } from '../model/load-balanced-service.ts';
+import { ANNOTATION, API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER } from '../model/names.ts';
+import type { ApiAnswer, ApiClient } from './api-client.ts';
 import type { ClusterCache } from './cluster-cache.ts';
+import { asRecord, isKubeObject, type ObjectMeta } from './kube-object.ts';
+import { mergePatchBetween } from './merge-patch.ts';
+import { parseServiceStatus } from './parse-service.ts';
+import { withoutTransitionTimes, withTransitionTimes } from './transition-times.ts';
 
 export interface ClusterWriterOptions {
   readonly api: ApiClient;
@@ -10,6 +25,155 @@ export interface ClusterWriterOptions {
   readonly cache: Pick<ClusterCache, 'storedStatus' | 'reread'>;
 }
 
-export function createClusterWriter(_options: ClusterWriterOptions): ClusterWriter {
-  throw new Error('not built yet');
+export function createClusterWriter(options: ClusterWriterOptions): ClusterWriter {
+  return new ComparingWriter(options);
+}
+
+const OURS = [CORE_FINALIZER, FINALIZER];
+const NO_STATUS: ServiceStatus = { ingress: [], conditions: [] };
+
+/**
+ * Writes only what differs: first from what the watches have told, which costs nothing, then from what the API server has
+ * now. Finalizers and annotation go in one merge patch that carries the resourceVersion which was read: the server answers 409
+ * when anybody else wrote meanwhile, so the list it replaces is the list that was seen.
+ */
+class ComparingWriter implements ClusterWriter {
+  readonly #options: ClusterWriterOptions;
+
+  constructor(options: ClusterWriterOptions) {
+    this.#options = options;
+  }
+
+  async claimService(service: LoadBalancedService, pool: string): Promise<WriteResult> {
+    const missing = OURS.filter((finalizer) => !service.finalizers.includes(finalizer));
+    if (missing.length === 0 && service.allocatedFromPool === pool) return { kind: 'unchanged' };
+    return this.#patchMetadata(service, service, [...service.finalizers, ...missing], pool);
+  }
+
+  async releaseService(service: LoadBalancedService): Promise<WriteResult> {
+    let read: Pick<ObjectMeta, 'resourceVersion' | 'finalizers'> = service;
+    if (service.ingress.length > 0 || service.conditions.length > 0) {
+      const { resourceVersion } = service;
+      const answer = await this.#applyServiceStatus(service, { resourceVersion }, { loadBalancer: { ingress: [] } });
+      if (!answer.ok || !isKubeObject(answer.body)) return this.#serviceResult(service, answer);
+      read = answer.body.metadata;
+    }
+    const finalizers = read.finalizers ?? [];
+    const others = finalizers.filter((finalizer) => !OURS.includes(finalizer));
+    if (others.length === finalizers.length && service.allocatedFromPool === undefined) {
+      return read === service ? { kind: 'unchanged' } : { kind: 'written' };
+    }
+    return this.#patchMetadata(service, read, others, null);
+  }
+
+  async writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult> {
+    if (sameServiceStatus(service, status)) return { kind: 'unchanged' };
+    const read = await this.#options.api.get(servicePath(service));
+    if (!read.ok || !isKubeObject(read.body)) return this.#serviceResult(service, read);
+    if (read.body.metadata.uid !== service.uid) return { kind: 'gone' };
+    const stored = read.body.status;
+    if (sameServiceStatus(parseServiceStatus(stored), status)) return { kind: 'unchanged' };
+    const conditions = withTransitionTimes(status.conditions, asRecord(stored).conditions, this.#options.clock.now());
+    const applied = { loadBalancer: { ingress: status.ingress }, conditions };
+    return this.#serviceResult(service, await this.#applyServiceStatus(service, {}, applied));
+  }
+
+  writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {
+    return this.#writeOwnStatus('LoadBalancerPool', 'loadbalancerpools', pool, status);
+  }
+
+  writeDirectorStatus(director: string, status: DirectorStatus): Promise<WriteResult> {
+    return this.#writeOwnStatus('Director', 'directors', director, status);
+  }
+
+  async #patchMetadata(
+    service: LoadBalancedService,
+    read: Pick<ObjectMeta, 'resourceVersion'>,
+    finalizers: readonly string[],
+    pool: string | null,
+  ): Promise<WriteResult> {
+    const metadata = {
+      resourceVersion: read.resourceVersion,
+      uid: service.uid,
+      finalizers: finalizers.length > 0 ? finalizers : null,
+      annotations: { [ANNOTATION.allocatedFromPool]: pool },
+    };
+    const answer = await this.#options.api.patch(servicePath(service), 'application/merge-patch+json', { metadata });
+    return this.#serviceResult(service, answer);
+  }
+
+  /**
+   * Server-side apply: conditions are a map by type, so those of others stay; ingress is one value, so it becomes exactly
+   * this. Conditions of ours that are not named go. The uid makes it fail for a Service of the same name that came after.
+   */
+  #applyServiceStatus(
+    service: LoadBalancedService,
+    guard: { readonly resourceVersion?: string },
+    status: unknown,
+  ): Promise<ApiAnswer> {
+    const { name, namespace, uid } = service;
+    const body = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, uid, ...guard }, status };
+    const query = { fieldManager: FIELD_MANAGER, force: 'true' };
+    const path = `${servicePath(service)}/status`;
+    return this.#options.api.patch(path, 'application/apply-patch+yaml', body, { query });
+  }
+
+  #serviceResult(service: LoadBalancedService, answer: ApiAnswer): WriteResult {
+    const result = resultOf(answer);
+    if (result.kind !== 'failed') this.#options.cache.reread(service.key);
+    return result;
+  }
+
+  async #writeOwnStatus(
+    kind: 'LoadBalancerPool' | 'Director',
+    plural: string,
+    name: string,
+    wanted: PoolStatus | DirectorStatus,
+  ): Promise<WriteResult> {
+    const { api, cache, clock } = this.#options;
+    if (sameOwnStatus(cache.storedStatus(kind, name), wanted)) return { kind: 'unchanged' };
+    const path = `/apis/${API_GROUP}/${API_VERSION}/${plural}/${name}`;
+    const read = await api.get(path);
+    if (!read.ok || !isKubeObject(read.body)) return resultOf(read);
+    const stored = read.body.status;
+    if (sameOwnStatus(stored, wanted)) return { kind: 'unchanged' };
+    const conditions = withTransitionTimes(wanted.conditions, asRecord(stored).conditions, clock.now());
+    const { resourceVersion, uid } = read.body.metadata;
+    const status = mergePatchBetween(stored, { ...wanted, conditions });
+    const patch = { metadata: { resourceVersion, uid }, status };
+    return resultOf(await api.patch(`${path}/status`, 'application/merge-patch+json', patch));
+  }
+}
+
+function servicePath({ namespace, name }: LoadBalancedService): string {
+  return `/api/v1/namespaces/${namespace}/services/${name}`;
+}
+
+function resultOf(answer: ApiAnswer): WriteResult {
+  if (answer.ok) return { kind: 'written' };
+  if (answer.status === 404) return { kind: 'gone' };
+  if (answer.status === 409) return { kind: 'conflict' };
+  return { kind: 'failed', cause: answer.message };
+}
+
+function sameServiceStatus(stored: ServiceStatus, wanted: ServiceStatus): boolean {
+  const { ingress, conditions } = wanted;
+  return sameJson(stored.ingress, ingress) && sameJson(sortedByType(stored.conditions), sortedByType(conditions));
+}
+
+function sameOwnStatus(stored: unknown, wanted: PoolStatus | DirectorStatus): boolean {
+  const before = { ...asRecord(stored), conditions: withoutTransitionTimes(asRecord(stored).conditions) };
+  return sameJson(
+    { ...before, conditions: sortedByType(before.conditions) },
+    { ...wanted, conditions: sortedByType(wanted.conditions) },
+  );
+}
+
+function sortedByType<T extends { readonly type?: unknown }>(conditions: readonly T[]): T[] {
+  return [...conditions].sort((a, b) => (String(a.type) < String(b.type) ? -1 : 1));
+}
+
+/** Equal once written: undefined fields are not there. */
+function sameJson(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(JSON.parse(JSON.stringify(a)), JSON.parse(JSON.stringify(b)));
 }
