@@ -88,7 +88,10 @@ function refuse(member: string, instead: string): never {
 function withholdDefaultKubeConfig(): () => void {
   const original = KubeConfig.prototype.loadFromDefault;
   KubeConfig.prototype.loadFromDefault = function (this: KubeConfig): void {
-    this.loadFromClusterAndUser({ name: 'none', server: 'https://none.invalid' }, { name: 'none' });
+    this.loadFromClusterAndUser(
+      { name: 'none', server: 'https://none.invalid', skipTLSVerify: false },
+      { name: 'none' },
+    );
   };
   return () => {
     KubeConfig.prototype.loadFromDefault = original;

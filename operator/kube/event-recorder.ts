@@ -1,5 +1,8 @@
-import type { Clock, EventRecorder, Log } from '../controllers/ports.ts';
-import type { ApiClient } from './api-client.ts';
+import { createHash } from 'node:crypto';
+import type { Clock, EventRecorder, Log, ObjectReference } from '../controllers/ports.ts';
+import { API_GROUP, API_VERSION } from '../model/names.ts';
+import type { ApiAnswer, ApiClient } from './api-client.ts';
+import { formatMicroTime } from './micro-time.ts';
 
 export interface EventRecorderOptions {
   readonly api: ApiClient;
@@ -14,6 +17,198 @@ export interface StoppableEventRecorder extends EventRecorder {
   stop(): Promise<void>;
 }
 
-export function createEventRecorder(_options: EventRecorderOptions): StoppableEventRecorder {
-  throw new Error('not built yet');
+export function createEventRecorder(options: EventRecorderOptions): StoppableEventRecorder {
+  return new AggregatingRecorder(options);
+}
+
+export const REPORTING_CONTROLLER = `${API_GROUP}/ipvs-operator`;
+/** Equal events within this time become one with a count; as in client-go's tools/events. */
+const SERIES_LIFE_MS = 6 * 60_000;
+/** A growing count is written this often. */
+const SERIES_WRITE_MS = 60_000;
+/** Events beyond what the bucket lets through wait; beyond this many they are dropped, with a line in the log. */
+const QUEUE_LIMIT = 2_000;
+const BUCKET_SIZE = 50;
+const REFILL_PER_SECOND = 10;
+const STOP_WITHIN_MS = 2_000;
+/** Limits of events.k8s.io/v1 on `note` and `reason`, in bytes. */
+const NOTE_LIMIT = 1_024;
+
+/** One event that may come again. */
+interface Series {
+  /** Its key among the series. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly event: unknown;
+  count: number;
+  lastSeen: number;
+  /** What the API server knows: undefined until the event is written, then the count. */
+  writtenCount?: number;
+  writtenAt: number;
+}
+
+/** events.k8s.io/v1 with series, a bounded queue and a token bucket. An event that cannot be written is logged, and lost. */
+class AggregatingRecorder implements StoppableEventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #series = new Map<string, Series>();
+  readonly #queue: Series[] = [];
+  #tokens = BUCKET_SIZE;
+  #refilledAt: number;
+  #working: Promise<void> | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#refilledAt = options.clock.monotonic();
+  }
+
+  record(about: ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    if (this.#stopped) return;
+    const now = this.#options.clock.now();
+    const key = JSON.stringify([about.kind, about.uid, type, reason, message]);
+    const known = this.#series.get(key);
+    if (known !== undefined && now - known.lastSeen < SERIES_LIFE_MS) {
+      known.count += 1;
+      known.lastSeen = now;
+      return;
+    }
+    const series = this.#newSeries(about, type, reason, message, key, now);
+    this.#series.set(key, series);
+    this.#enqueue(series);
+    this.#wakeLater();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    const { clock } = this.#options;
+    const deadline = new Promise<void>((resolve) => {
+      const cancel = clock.schedule(STOP_WITHIN_MS, resolve);
+      void (this.#working ?? Promise.resolve()).then(() => {
+        cancel();
+        resolve();
+      });
+    });
+    this.#tokens = Number.POSITIVE_INFINITY;
+    await deadline;
+    this.#queue.length = 0;
+  }
+
+  #newSeries(
+    about: ObjectReference,
+    type: 'Normal' | 'Warning',
+    reason: string,
+    message: string,
+    key: string,
+    now: number,
+  ): Series {
+    const service = about.kind === 'Service';
+    // Events of cluster-scoped objects live in `default`, where kubectl describe looks for them.
+    const namespace = service ? about.namespace : 'default';
+    const name = `${about.name}.${createHash('sha256').update(`${key}${now}`).digest('hex').slice(0, 16)}`;
+    const event = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name, namespace },
+      eventTime: formatMicroTime(now),
+      reportingController: REPORTING_CONTROLLER,
+      reportingInstance: this.#options.instance.slice(0, 128),
+      action: 'Reconcile',
+      reason,
+      type,
+      note: shortened(message),
+      regarding: {
+        apiVersion: service ? 'v1' : `${API_GROUP}/${API_VERSION}`,
+        kind: about.kind,
+        name: about.name,
+        uid: about.uid,
+        ...(service && { namespace }),
+      },
+    };
+    return { key, namespace, name, event, count: 1, lastSeen: now, writtenAt: now };
+  }
+
+  #enqueue(series: Series): void {
+    if (this.#queue.length >= QUEUE_LIMIT) {
+      this.#options.log.warn('Too many events wait to be written; one was dropped', { event: series.event });
+      return;
+    }
+    this.#queue.push(series);
+    this.#working ??= this.#work().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #work(): Promise<void> {
+    for (let series = this.#queue.shift(); series !== undefined; series = this.#queue.shift()) {
+      await this.#token();
+      await this.#write(series);
+    }
+  }
+
+  /** Resolves when the bucket has a token, and takes it. */
+  async #token(): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      const now = clock.monotonic();
+      const refill = ((now - this.#refilledAt) / 1_000) * REFILL_PER_SECOND;
+      this.#tokens = Math.min(this.#stopped ? Number.POSITIVE_INFINITY : BUCKET_SIZE, this.#tokens + refill);
+      this.#refilledAt = now;
+      if (this.#tokens >= 1) {
+        this.#tokens -= 1;
+        return;
+      }
+      await new Promise<void>((resolve) => clock.schedule(1_000 / REFILL_PER_SECOND, resolve));
+    }
+  }
+
+  async #write(series: Series): Promise<void> {
+    const { api, clock, log } = this.#options;
+    const { count } = series;
+    const path = `/apis/events.k8s.io/v1/namespaces/${series.namespace}/events`;
+    let answer: ApiAnswer;
+    if (series.writtenCount === undefined) answer = await api.create(path, series.event);
+    else {
+      const lastObservedTime = formatMicroTime(series.lastSeen);
+      const patch = { series: { count, lastObservedTime } };
+      answer = await api.patch(`${path}/${series.name}`, 'application/merge-patch+json', patch);
+    }
+    series.writtenAt = clock.now();
+    if (answer.ok) {
+      series.writtenCount = series.writtenCount === undefined ? 1 : count;
+      return;
+    }
+    log.warn('An event could not be written', { event: series.event, cause: answer.message });
+    // Nothing to add to: the next of its kind is written as a new event.
+    if (series.writtenCount === undefined || answer.status === 404) this.#series.delete(series.key);
+  }
+
+  #wakeLater(): void {
+    this.#cancelTimer ??= this.#options.clock.schedule(SERIES_WRITE_MS, () => {
+      this.#cancelTimer = undefined;
+      this.#writeGrownSeries();
+    });
+  }
+
+  /** Queues the series whose count has grown, and forgets those that have ended. */
+  #writeGrownSeries(): void {
+    const now = this.#options.clock.now();
+    for (const [key, series] of this.#series) {
+      const grown = series.writtenCount !== undefined && series.count > series.writtenCount;
+      if (grown && now - series.writtenAt >= SERIES_WRITE_MS) this.#enqueue(series);
+      else if (!grown && now - series.lastSeen >= SERIES_LIFE_MS) this.#series.delete(key);
+    }
+    if (this.#series.size > 0 && !this.#stopped) this.#wakeLater();
+  }
+}
+
+/** At most 1024 bytes of UTF-8, cut between characters. */
+function shortened(message: string): string {
+  const bytes = Buffer.from(message, 'utf8');
+  if (bytes.length <= NOTE_LIMIT) return message;
+  const ellipsis = '…';
+  const cut = bytes.subarray(0, NOTE_LIMIT - Buffer.byteLength(ellipsis)).toString('utf8');
+  return `${cut.replace(/\uFFFD+$/u, '')}${ellipsis}`;
 }

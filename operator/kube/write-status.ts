@@ -30,7 +30,6 @@ export function createClusterWriter(options: ClusterWriterOptions): ClusterWrite
 }
 
 const OURS = [CORE_FINALIZER, FINALIZER];
-const NO_STATUS: ServiceStatus = { ingress: [], conditions: [] };
 
 /**
  * Writes only what differs: first from what the watches have told, which costs nothing, then from what the API server has

@@ -1,4 +1,6 @@
+import winston from 'winston';
 import type { Log } from '../controllers/ports.ts';
+import { redacted } from './redacted.ts';
 
 export interface Logger {
   readonly log: Log;
@@ -8,7 +10,43 @@ export interface Logger {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** JSON lines on standard output. */
-export function createLogger(_options: { readonly level: LogLevel }): Logger {
-  throw new Error('not built yet');
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /** Where the lines go; default the console. */
+  readonly transport?: winston.transport;
+}
+
+/** One JSON object per line: timestamp, level, message, then the fields. Errors with their causes, never a secret. */
+export function createLogger({ level, transport = new winston.transports.Console() }: LoggerOptions): Logger {
+  const { combine, timestamp, json } = winston.format;
+  const plainFields = winston.format((info) => Object.assign(info, redacted(info)));
+  const logger = winston.createLogger({
+    level,
+    format: combine(plainFields(), timestamp(), json()),
+    transports: [transport],
+  });
+  return { log: logWith(logger, {}), end: () => endOf(logger) };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Fields never overwrite level and message. */
+function logWith(logger: winston.Logger, bound: Fields): Log {
+  const at = (level: LogLevel) => (message: string, fields?: Fields) => {
+    logger.log({ ...bound, ...fields, level, message });
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => logWith(logger, { ...bound, ...fields }),
+  };
+}
+
+function endOf(logger: winston.Logger): Promise<void> {
+  return new Promise((resolve) => {
+    logger.once('finish', () => resolve());
+    logger.end();
+  });
 }

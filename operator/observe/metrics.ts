@@ -1,3 +1,5 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
 /** What the operator counts; no label ever names a Service. */
 export interface Metrics {
   /** One pass of a controller. `result` is the kind of its Outcome, or `error`. */
@@ -16,6 +18,59 @@ export interface Metrics {
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
+const PREFIX = 'ipvs_operator_';
+
+/** A registry of its own: several in one process (tests) do not disturb each other. */
 export function createMetrics(): Metrics {
-  throw new Error('not built yet');
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const reconciles = new Counter({
+    name: `${PREFIX}reconcile_total`,
+    help: 'Passes of a controller, by outcome.',
+    labelNames: ['controller', 'result'],
+    registers,
+  });
+  const reconcileSeconds = new Histogram({
+    name: `${PREFIX}reconcile_seconds`,
+    help: 'Duration of a pass of a controller.',
+    labelNames: ['controller'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
+    registers,
+  });
+  const gauge = (name: string, help: string, label: string) =>
+    new Gauge({ name: `${PREFIX}${name}`, help, labelNames: [label], registers });
+  const depth = gauge('work_queue_depth', 'Keys that wait for a controller.', 'controller');
+  const up = gauge('director_up', '1 while a helper session to the director is open.', 'director');
+  const synced = gauge('last_sync_timestamp_seconds', 'When the table of the director was last confirmed.', 'director');
+  const vips = gauge('vips_in_use', 'Addresses of the pool that Services hold.', 'pool');
+  const changes = new Counter({
+    name: `${PREFIX}changes_total`,
+    help: 'Changes that the director made to its table, by kind.',
+    labelNames: ['director', 'kind'],
+    registers,
+  });
+  const kindsOf = new Map<string, Set<string>>();
+  return {
+    reconciled(controller, result, seconds) {
+      reconciles.inc({ controller, result });
+      reconcileSeconds.observe({ controller }, seconds);
+    },
+    queueDepth: (controller, keys) => depth.set({ controller }, keys),
+    directorUp: (director, isUp) => up.set({ director }, isUp ? 1 : 0),
+    directorSynced: (director, atSeconds) => synced.set({ director }, atSeconds),
+    changed(director, kind, count) {
+      kindsOf.set(director, (kindsOf.get(director) ?? new Set()).add(kind));
+      changes.inc({ director, kind }, count);
+    },
+    directorGone(director) {
+      up.remove({ director });
+      synced.remove({ director });
+      for (const kind of kindsOf.get(director) ?? []) changes.remove({ director, kind });
+      kindsOf.delete(director);
+    },
+    vipsInUse: (pool, count) => vips.set({ pool }, count),
+    poolGone: (pool) => vips.remove({ pool }),
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
 }
