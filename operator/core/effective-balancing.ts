@@ -42,13 +42,13 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
 }
 
 /**
- * The `ipMode` to publish: `VIP` when the node sees the VIP as destination (direct routing), `Proxy` when the director
- * translates to a node port, so that kube-proxy must not short-circuit the address (KEP-1860).
+ * The `ipMode` to publish. With direct routing the node sees the VIP as destination and kube-proxy takes the packet only for
+ * `VIP`; with masquerading to a node port `Proxy` keeps kube-proxy from short-circuiting the address, unless the pool says
+ * otherwise (KEP-1860).
  */
 export function ipModeOf(pool: AddressPool, service: LoadBalancedService): 'VIP' | 'Proxy' {
-  if (pool.ipMode !== undefined) return pool.ipMode;
   const method = service.overrides.forwardingMethod ?? pool.balancing.forwardingMethod;
-  return method === 'DirectRouting' ? 'VIP' : 'Proxy';
+  return method === 'DirectRouting' ? 'VIP' : (pool.ipMode ?? 'Proxy');
 }
 
 /** flag-1 and flag-2 are other names of the first two bits (ip_vs.h IP_VS_SVC_F_SCHED1, 2); one name per bit keeps tables comparable. */

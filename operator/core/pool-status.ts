@@ -32,6 +32,8 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
     assignedIPv6: usage.assignedIPv6,
     availableIPv4: String(usage.availableIPv4),
     availableIPv6: String(usage.availableIPv6),
+    used: usage.assignedIPv4 + usage.assignedIPv6,
+    free: String(usage.availableIPv4 + usage.availableIPv6),
     directors,
     directorsReady: `${directors.filter((director) => director.ready).length}/${directors.length}`,
     virtualServers: input.virtualServers,

@@ -28,6 +28,9 @@ export interface PoolStatus {
   /** Free addresses; a string of digits, because a v6 pool exceeds 2^53. */
   readonly availableIPv4: string;
   readonly availableIPv6: string;
+  /** Both families together, for the printer columns. */
+  readonly used: number;
+  readonly free: string;
   readonly directors: readonly PoolDirectorStatus[];
   /** `n/m` for the printer column. */
   readonly directorsReady: string;

@@ -1,0 +1,262 @@
+import { z } from 'zod';
+import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS } from '../model/virtual-server.ts';
+import { conditions, labelSelector } from './common-schemas.ts';
+import type { ResourceDefinition } from './custom-resource-definition.ts';
+import { checkedBy, mapBy, SET } from './validation.ts';
+
+/** Every mask ipvsadm --netmask accepts for IPv4, 255.255.255.255 first. */
+export const NETMASKS = Array.from({ length: 32 }, (_, index) => netmask(32 - index));
+
+function netmask(prefixLength: number): string {
+  const bits = (0xffffffff << (32 - prefixLength)) >>> 0;
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
+}
+
+const IS_RANGE = "self.contains('-')";
+const FIRST = "self.split('-')[0].trim()";
+const LAST = "self.split('-')[1].trim()";
+
+/** Rules that each cover one spelling are trivially true for the others, so that a mistake gives one message. */
+const addressBlock = z
+  .string()
+  .min(2)
+  .max(83)
+  .meta(
+    checkedBy(
+      {
+        rule: `${IS_RANGE} ? self.split('-').size() == 2 && isIP(${FIRST}) && isIP(${LAST}) : self.contains('/') ? isCIDR(self) : isIP(self)`,
+        message:
+          'not an address, a CIDR or a range a-b: write for example 192.0.2.10, 192.0.2.0/28 or 192.0.2.10-192.0.2.20',
+        messageExpression:
+          '"\'" + self + "\' is not an address, a CIDR or a range a-b: write for example 192.0.2.10, 192.0.2.0/28 or 192.0.2.10-192.0.2.20"',
+      },
+      {
+        rule: `!isCIDR(self) || cidr(self) == cidr(self).masked()`,
+        message: 'the CIDR has bits set behind its prefix: write the network address, or a range a-b for a part of it',
+        messageExpression:
+          '"\'" + self + "\' has bits set behind its prefix: write " + string(cidr(self).masked()) + ", or a range a-b for a part of it"',
+      },
+      {
+        rule: `!${IS_RANGE} || self.split('-').size() != 2 || !isIP(${FIRST}) || !isIP(${LAST}) || ip(${FIRST}).family() == ip(${LAST}).family()`,
+        message: 'first and last address of the range are of different families: write one range per family',
+      },
+      {
+        rule:
+          `!${IS_RANGE} || self.split('-').size() != 2 || !isIP(${FIRST}) || !isIP(${LAST}) || ip(${FIRST}).family() != 4 || ip(${LAST}).family() != 4 || ` +
+          `${LAST}.split('.').map(o, int(o) + 1000).map(o, string(o)).join('.') >= ${FIRST}.split('.').map(o, int(o) + 1000).map(o, string(o)).join('.')`,
+        message: 'the range is reversed, its first address lies behind its last: exchange them',
+        messageExpression: '"\'" + self + "\' is reversed, its first address lies behind its last: exchange them"',
+      },
+      {
+        rule: `isIP(self) ? ip(self).isGlobalUnicast() : isCIDR(self) ? cidr(self).ip().isGlobalUnicast() : ${IS_RANGE} && self.split('-').size() == 2 && isIP(${FIRST}) && isIP(${LAST}) ? ip(${FIRST}).isGlobalUnicast() && ip(${LAST}).isGlobalUnicast() : true`,
+        message:
+          'loopback, link-local, multicast, broadcast and unspecified addresses cannot be VIPs: use unicast addresses that are routed to the directors',
+      },
+    ),
+  );
+
+const excludedBlock = addressBlock;
+
+const serviceAllocation = z.strictObject({
+  priority: z
+    .int()
+    .min(0)
+    .max(2147483647)
+    .default(0)
+    .describe(
+      'Of several pools that may serve a Service the one with the lower priority is tried first; 0 comes last.',
+    ),
+  namespaces: z
+    .array(z.string().min(1).max(63))
+    .max(256)
+    .optional()
+    .describe('Namespaces whose Services may use the pool; together with namespaceSelectors. Both empty: all.')
+    .meta(SET),
+  namespaceSelectors: z
+    .array(labelSelector)
+    .max(32)
+    .optional()
+    .describe('Labels of namespaces whose Services may use the pool; one match is enough.'),
+  serviceSelectors: z
+    .array(labelSelector)
+    .max(32)
+    .optional()
+    .describe('Labels of Services that may use the pool; one match is enough. Empty: all.'),
+});
+
+const connectionThresholds = z
+  .strictObject({
+    upper: z
+      .int()
+      .min(0)
+      .max(2147483647)
+      .default(0)
+      .describe('Connections above which a real server gets no new ones; 0 is no limit.'),
+    lower: z
+      .int()
+      .min(0)
+      .max(2147483647)
+      .default(0)
+      .describe('Connections below which it gets new ones again; 0 is three quarters of upper, as the kernel does.'),
+  })
+  .meta(
+    checkedBy({
+      rule: 'self.lower <= self.upper',
+      message: 'lower must not exceed upper: lower is where a real server is used again; raise upper or lower lower',
+    }),
+  );
+
+/** LoadBalancerPool spec, as the API server stores it after defaulting. */
+export const loadBalancerPoolSpec = z
+  .strictObject({
+    addresses: z
+      .array(addressBlock)
+      .min(1)
+      .max(64)
+      .describe('Addresses to hand out: CIDR, range a-b or single address, IPv4 and IPv6 mixed.')
+      .meta(SET),
+    excludedAddresses: z
+      .array(excludedBlock)
+      .max(64)
+      .optional()
+      .describe('Addresses never handed out, such as the gateway; same spelling as addresses.')
+      .meta(SET),
+    avoidBuggyIPs: z
+      .boolean()
+      .default(false)
+      .describe('Never hand out IPv4 addresses that end in .0 or .255, which some old equipment drops.'),
+    autoAssign: z
+      .boolean()
+      .default(true)
+      .describe('Whether Services that name neither pool nor address may get one of these addresses.'),
+    paused: z
+      .boolean()
+      .default(false)
+      .describe('While true, nothing new is handed out and no director is changed for this pool.'),
+    serviceAllocation: serviceAllocation
+      .optional()
+      .describe('Which Services may use the pool; holds also for those that ask for it by name.'),
+    directors: z
+      .strictObject({
+        selector: labelSelector.describe(
+          'Labels of the Directors; all of them carry the whole table of this pool. Empty: every Director.',
+        ),
+      })
+      .describe('The hosts that balance for this pool.'),
+    forwardingMethod: z
+      .enum(FORWARDING_METHODS)
+      .default('DirectRouting')
+      .describe(
+        'How a director hands packets to a node. DirectRouting: same packet to the MAC address of the node, replies bypass the director; director and nodes share a network. Masquerading: address and port are translated to a node port, replies return through the director.',
+      ),
+    scheduler: z
+      .enum(SCHEDULERS)
+      .default('mh')
+      .describe('IPVS scheduler as in ipvsadm(8). Only mh and sh choose equally on all directors.'),
+    schedulerFlags: z
+      .array(z.enum(SCHEDULER_FLAGS))
+      .max(3)
+      .optional()
+      .describe('Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given.')
+      .meta(SET),
+    connectionThresholds: connectionThresholds.prefault({}).describe('Limits of connections per real server.'),
+    udpOnePacket: z
+      .boolean()
+      .default(false)
+      .describe('One-packet scheduling of UDP ports: each datagram is scheduled alone, without a connection entry.'),
+    persistenceNetmask: z
+      .enum(NETMASKS as [string, ...string[]])
+      .default('255.255.255.255')
+      .describe('With sessionAffinity ClientIP, clients equal under this mask stick together. IPv4 only.'),
+    weights: z
+      .enum(['Equal', 'ReadyPods'])
+      .default('Equal')
+      .describe('Weights of the nodes: all 1, or the number of ready pods of the Service on the node.'),
+    nodeSelector: labelSelector.optional().describe('Labels of the nodes that may be real servers. Absent: all nodes.'),
+    ipMode: z
+      .enum(['VIP', 'Proxy'])
+      .optional()
+      .describe(
+        'ipMode to publish with Masquerading; derived when absent: VIP with DirectRouting, Proxy with Masquerading.',
+      ),
+  })
+  .meta(
+    checkedBy(
+      {
+        rule: "!has(self.schedulerFlags) || self.schedulerFlags.all(f, f.startsWith('flag-') || f.startsWith(self.scheduler + '-'))",
+        message:
+          'schedulerFlags: mh-* flags belong to scheduler mh, sh-* flags to scheduler sh; remove the flag or change the scheduler',
+      },
+      {
+        rule: "!has(self.ipMode) || self.ipMode != 'Proxy' || self.forwardingMethod == 'Masquerading'",
+        message:
+          'ipMode: with DirectRouting packets reach the node with the VIP as destination, and kube-proxy takes them only when ipMode is VIP; remove ipMode or use Masquerading',
+      },
+    ),
+  );
+
+const counter = z.int().min(0);
+
+/** LoadBalancerPool status; see PoolStatus in operator/model/status.ts. */
+export const loadBalancerPoolStatus = z.strictObject({
+  observedGeneration: counter.optional().describe('Generation of the spec that this status was computed from.'),
+  conditions: conditions.optional(),
+  assignedIPv4: counter.optional().describe('IPv4 addresses given to Services.'),
+  assignedIPv6: counter.optional().describe('IPv6 addresses given to Services.'),
+  availableIPv4: z.string().optional().describe('Free IPv4 addresses.'),
+  availableIPv6: z.string().optional().describe('Free IPv6 addresses; a text, because there may be more than 2^63.'),
+  used: counter.optional().describe('Addresses given to Services, of both families.'),
+  free: z.string().optional().describe('Free addresses, of both families.'),
+  directors: z
+    .array(
+      z.strictObject({
+        name: z.string().describe('Name of the Director.'),
+        ready: z.boolean().describe('Whether publication of new addresses waits for it.'),
+        appliedGeneration: counter.optional().describe('Generation of the last request it has carried out.'),
+        tableHash: z.string().optional().describe('Hash of its table; equal tables have equal hashes.'),
+        virtualServers: counter.describe('Virtual servers it holds for this operator.'),
+        realServers: counter.describe('Real servers in them.'),
+        lastSyncTime: z.iso.datetime().optional().describe('When it last confirmed a change.'),
+        message: z.string().describe('What is wrong with it, if anything.'),
+      }),
+    )
+    .optional()
+    .describe('Every director that the pool selects.')
+    .meta(mapBy('name')),
+  directorsReady: z.string().optional().describe('Ready directors of selected ones, n/m.'),
+  virtualServers: counter.optional().describe('Virtual servers that the Services of this pool have on each director.'),
+});
+
+/** LoadBalancerPool: a set of addresses for Services, and how the directors balance them. */
+export const LOAD_BALANCER_POOL: ResourceDefinition = {
+  kind: 'LoadBalancerPool',
+  plural: 'loadbalancerpools',
+  singular: 'loadbalancerpool',
+  shortNames: ['lbpool'],
+  description:
+    'Addresses for Services of type LoadBalancer, and how the directors that carry them balance. Of two pools with the same address the later one yields.',
+  spec: loadBalancerPoolSpec,
+  specDescription: 'What is wanted.',
+  status: loadBalancerPoolStatus,
+  columns: [
+    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+    {
+      name: 'Directors',
+      type: 'string',
+      jsonPath: '.status.directorsReady',
+      description: 'Ready directors of selected ones',
+    },
+    {
+      name: 'VIPs',
+      type: 'integer',
+      jsonPath: '.status.virtualServers',
+      description: 'Virtual servers on each director',
+    },
+    { name: 'Used', type: 'integer', jsonPath: '.status.used', description: 'Addresses given to Services' },
+    { name: 'Free', type: 'string', jsonPath: '.status.free', description: 'Addresses that can be given' },
+    { name: 'Method', type: 'string', jsonPath: '.spec.forwardingMethod' },
+    { name: 'Scheduler', type: 'string', jsonPath: '.spec.scheduler' },
+    { name: 'Paused', type: 'boolean', jsonPath: '.spec.paused', priority: 1 },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  ],
+};
