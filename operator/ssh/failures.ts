@@ -20,7 +20,7 @@ export function silent(target: DirectorTarget, stage: Stage, milliseconds: numbe
   const message =
     stage === 'connect'
       ? `no TCP connection within ${seconds} s; check that the host is up, the address is right and no firewall drops the packets`
-      : `accepts connections but was silent for ${seconds} s of the SSH ${stage}; check that sshd runs there and that the host is not overloaded`;
+      : `accepts connections but was silent for ${seconds} s of the SSH ${stage}; check that it is sshd that listens on this port, and that the host is not overloaded`;
   return { reason: stage === 'connect' ? 'Unreachable' : 'Timeout', message: `${describeTarget(target)}: ${message}` };
 }
 
@@ -159,7 +159,7 @@ function unreachable(target: DirectorTarget, stage: Stage, error: SshError): Dir
 
 function failedHandshake(target: DirectorTarget, error: SshError | undefined): DirectorFailure {
   const said = error === undefined ? 'connection closed' : printable(error.message, 200);
-  if (said.startsWith('Invalid') || said.startsWith('Max greeting')) {
+  if (/^(Invalid (identification|header)|Header line|Max greeting)/.test(said)) {
     return {
       reason: 'NotADirector',
       message: `${describeTarget(target)}: what answers on this port is not an SSH server; check spec.address and spec.port`,
