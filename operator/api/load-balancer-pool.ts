@@ -16,6 +16,12 @@ const IS_RANGE = "self.contains('-')";
 const FIRST = "self.split('-')[0].trim()";
 const LAST = "self.split('-')[1].trim()";
 
+/** The value of an IPv4 address in CEL, which cannot compare addresses. Reversed IPv6 ranges are found by the operator. */
+function ipv4Number(text: string): string {
+  const octets = [16777216, 65536, 256, 1].map((factor, index) => `int(${text}.split('.')[${index}]) * ${factor}`);
+  return `(${octets.join(' + ')})`;
+}
+
 /** Rules that each cover one spelling are trivially true for the others, so that a mistake gives one message. */
 const addressBlock = z
   .string()
@@ -34,7 +40,7 @@ const addressBlock = z
         rule: `!isCIDR(self) || cidr(self) == cidr(self).masked()`,
         message: 'the CIDR has bits set behind its prefix: write the network address, or a range a-b for a part of it',
         messageExpression:
-          '"\'" + self + "\' has bits set behind its prefix: write " + string(cidr(self).masked()) + ", or a range a-b for a part of it"',
+          '"\'" + self + "\' has bits set behind its prefix: write the network address, or a range a-b for a part of it"',
       },
       {
         rule: `!${IS_RANGE} || self.split('-').size() != 2 || !isIP(${FIRST}) || !isIP(${LAST}) || ip(${FIRST}).family() == ip(${LAST}).family()`,
@@ -43,7 +49,7 @@ const addressBlock = z
       {
         rule:
           `!${IS_RANGE} || self.split('-').size() != 2 || !isIP(${FIRST}) || !isIP(${LAST}) || ip(${FIRST}).family() != 4 || ip(${LAST}).family() != 4 || ` +
-          `${LAST}.split('.').map(o, int(o) + 1000).map(o, string(o)).join('.') >= ${FIRST}.split('.').map(o, int(o) + 1000).map(o, string(o)).join('.')`,
+          `${ipv4Number(LAST)} >= ${ipv4Number(FIRST)}`,
         message: 'the range is reversed, its first address lies behind its last: exchange them',
         messageExpression: '"\'" + self + "\' is reversed, its first address lies behind its last: exchange them"',
       },
@@ -159,7 +165,7 @@ export const loadBalancerPoolSpec = z
       .optional()
       .describe('Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given.')
       .meta(SET),
-    connectionThresholds: connectionThresholds.prefault({}).describe('Limits of connections per real server.'),
+    connectionThresholds: connectionThresholds.default({ upper: 0, lower: 0 }).describe('Limits of connections per real server.'),
     udpOnePacket: z
       .boolean()
       .default(false)
