@@ -40,5 +40,5 @@ function plainObject(
 
 function plainError(error: Error, above: ReadonlySet<unknown>, depth: number): Record<string, unknown> {
   const { name, message, stack, cause } = error;
-  return plainObject({ name, ...error, message, stack, ...(cause !== undefined && { cause }) }, above, depth);
+  return plainObject({ ...error, name, message, stack, ...(cause !== undefined && { cause }) }, above, depth);
 }
