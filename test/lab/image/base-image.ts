@@ -56,6 +56,8 @@ export async function hostFiles(): Promise<Map<string, string>> {
 /** The base image: everything that is equal in all virtual machines with one kernel. `modules` is a directory with `lib/modules`. */
 export async function baseImage(files: ReadonlyMap<string, string>, modules: string): Promise<ArchiveEntry[]> {
   const entries: ArchiveEntry[] = [
+    // Without this entry the root directory keeps the kernel's own mode, 777, and sshd accepts no key below it.
+    { kind: 'directory', path: '.', mode: 0o755 },
     { kind: 'directory', path: 'root', mode: 0o700 },
     { kind: 'directory', path: `home/${DIRECTOR_USER.name}`, mode: 0o755, owner: DIRECTOR_USER.id },
     ...['proc', 'sys', 'dev', 'run', 'tmp', 'etc/ssh/authorized_keys.d'].map(

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Image } from '../image/build-image.ts';
 
 /** One virtual machine as qemu shall run it. */
@@ -64,7 +65,12 @@ function qemuLog(workDir: string, name: string): string {
 export function lastWords(workDir: string, name: string): string {
   const tail = (file: string, lines: number) => {
     try {
-      return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+      return stripVTControlCharacters(readFileSync(file, 'utf8'))
+        .replaceAll('\r', '')
+        .trimEnd()
+        .split('\n')
+        .slice(-lines)
+        .join('\n');
     } catch {
       return '(nothing)';
     }

@@ -16,6 +16,10 @@ ip addr add "$LAB_ADDRESS4" dev eth0
 ip route add default via "$LAB_GATEWAY4"
 if [ -n "$LAB_ADDRESS6" ]; then ip -6 addr add "$LAB_ADDRESS6" dev eth0 nodad; fi
 if [ -n "$LAB_GATEWAY6" ]; then ip -6 route add default via "$LAB_GATEWAY6"; fi
+echo "$LAB_ROUTES" | while read -r route; do
+  case $route in '') continue ;; *:*) family=-6 ;; *) family=-4 ;; esac
+  ip $family route add $route || say "route $route failed"
+done
 # Packets to an address of the pool that no virtual server holds end here; else they would circle between router and director.
 for prefix in $LAB_BLACKHOLES; do
   case $prefix in *:*) family=-6 ;; *) family=-4 ;; esac
@@ -23,7 +27,8 @@ for prefix in $LAB_BLACKHOLES; do
 done
 
 # An archive of the initramfs carries no extended attributes, so the capability is given here.
-setcap cap_net_admin,cap_net_raw+ep /usr/lib/ipvs-operator/ipvs-helper || say "setcap failed"
+helper=/usr/lib/ipvs-operator/ipvs-helper
+if [ -e $helper ]; then setcap cap_net_admin,cap_net_raw+ep $helper || say "setcap failed"; fi
 mkdir -p /run/ipvs-operator && chown ipvs:ipvs /run/ipvs-operator
 mkdir -p /run/sshd
 
