@@ -195,7 +195,8 @@ func (w *podWorker) deleteObject(pod *corev1.Pod) {
 		err := w.pods.client.CoreV1().Pods(pod.Namespace).Delete(w.ctx, pod.Name, metav1.DeleteOptions{
 			GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID},
 		})
-		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		// The event of the deletion may overtake the answer and end this worker.
+		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || w.ctx.Err() != nil {
 			return
 		}
 		klog.ErrorS(err, "A pod that ended could not be deleted; trying again", "pod", klog.KObj(pod))
