@@ -180,13 +180,15 @@ describe('a dial that fails', () => {
 
   describe('for its private key', () => {
     const { privateKey, publicLine } = generateKey();
-    const locked = generateKey('ed25519', 'secret').privateKey;
+    const lockedPem = generateKey('rsa', { passphrase: 'secret', format: 'PEM' }).privateKey;
+    const locked = generateKey('ed25519', { passphrase: 'secret' }).privateKey;
     const keys: [name: string, key: string, cause: RegExp][] = [
       ['nonsense', 'nonsense', /not a private key that can be read/],
       ['nothing', '', /not a private key that can be read/],
       ['half a key', privateKey.slice(0, 150), /not a private key that can be read/],
       ['a public key', publicLine, /it is a public key/],
       ['a key with a passphrase', locked, /encrypted with a passphrase/],
+      ['a PEM key with a passphrase', lockedPem, /encrypted with a passphrase/],
     ];
     for (const [name, key, cause] of keys) {
       it(`says BadPrivateKey for ${name}`, async () => {

@@ -1,4 +1,7 @@
-import ssh2 from 'ssh2';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** An SSH key pair: the private part as ssh-keygen writes it, the public part as `type base64`. */
 export interface TestKey {
@@ -6,12 +9,25 @@ export interface TestKey {
   readonly publicLine: string;
 }
 
-/** A new key, with a passphrase when one is given. */
-export function generateKey(type: 'ed25519' | 'ecdsa' = 'ed25519', passphrase?: string): TestKey {
-  const lock = passphrase === undefined ? undefined : { passphrase, cipher: 'aes256-ctr', rounds: 1 };
-  const pair =
-    type === 'ed25519'
-      ? ssh2.utils.generateKeyPairSync('ed25519', lock ?? {})
-      : ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256, ...lock });
-  return { privateKey: pair.private, publicLine: pair.public.trim() };
+export type KeyType = 'ed25519' | 'ecdsa' | 'rsa';
+
+/** A new key from ssh-keygen, as users make them. (ssh2 has a generator, but OpenSSH refuses some of its Ed25519 keys.) */
+export function generateKey(
+  type: KeyType = 'ed25519',
+  {
+    passphrase = '',
+    format = 'RFC4716',
+  }: { readonly passphrase?: string; readonly format?: 'RFC4716' | 'PKCS8' | 'PEM' } = {},
+): TestKey {
+  const directory = mkdtempSync(join(tmpdir(), 'ssh-key-'));
+  const file = join(directory, 'key');
+  try {
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-a', '1', '-m', format, '-C', '', '-f', file]);
+    return {
+      privateKey: readFileSync(file, 'utf8'),
+      publicLine: readFileSync(`${file}.pub`, 'utf8').trim(),
+    };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
