@@ -1,0 +1,55 @@
+import type {
+  AddressPool,
+  AddressRange,
+  BalancingOptions,
+  ServiceAllocation,
+} from '../../operator/model/address-pool.ts';
+import { parseAddressRange } from '../../operator/model/address-range.ts';
+
+type Overrides = Partial<Omit<AddressPool, 'ranges' | 'balancing' | 'serviceAllocation'>> & {
+  /** As in spec.addresses, sorted and disjoint. */
+  readonly addresses?: readonly string[];
+  readonly balancing?: Partial<BalancingOptions>;
+  readonly serviceAllocation?: Partial<ServiceAllocation>;
+};
+
+/** Pool `web` with 203.0.113.10 … 203.0.113.13 for everybody, direct routing, scheduler mh, every Director. */
+export function aPool({ addresses, balancing, serviceAllocation, ...overrides }: Overrides = {}): AddressPool {
+  const name = overrides.name ?? 'web';
+  return {
+    name,
+    uid: `uid-of-pool-${name}`,
+    generation: 1,
+    createdAt: 1_000,
+    deleting: false,
+    ranges: (addresses ?? ['203.0.113.10-203.0.113.13']).map(aRange),
+    autoAssign: true,
+    paused: false,
+    serviceAllocation: {
+      priority: 0,
+      namespaces: [],
+      namespaceSelectors: [],
+      serviceSelectors: [],
+      ...serviceAllocation,
+    },
+    directorSelector: {},
+    balancing: {
+      forwardingMethod: 'DirectRouting',
+      scheduler: 'mh',
+      schedulerFlags: [],
+      connectionThresholds: { upper: 0, lower: 0 },
+      udpOnePacket: false,
+      persistencePrefixLength: 32,
+      weights: 'Equal',
+      ...balancing,
+    },
+    ...overrides,
+  };
+}
+
+/** The range of a text that must be one. */
+export function aRange(text: string): AddressRange {
+  const range = parseAddressRange(text);
+  if (typeof range === 'string') throw new Error(range);
+  return range;
+}
