@@ -23,7 +23,7 @@ export interface ReflectorOptions<T> {
   readonly metadataOnly?: boolean;
   readonly clock: Clock;
   readonly log: Log;
-  /** The only thing kept of an object; undefined when it is of no interest. Must not throw. */
+  /** The only thing kept of an object; undefined when it is of no interest. */
   readonly parse: (object: KubeObject) => T | undefined;
   /** Called after the store holds the new state; a delete and recreate under one name comes as two calls. */
   readonly onChange: (change: ObjectChange<T>) => void;
@@ -188,9 +188,18 @@ class ListWatch<T> implements Reflector<T> {
     listed.set(key, same ? known : this.#entry(object));
   }
 
+  /** A parser that throws is a bug of ours. The object stays as it was understood last: not being read is not being gone. */
   #entry(object: KubeObject): Entry<T> {
+    const { log, parse, path } = this.#options;
     const { uid, resourceVersion } = object.metadata;
-    return { uid, resourceVersion, value: this.#options.parse(object) };
+    const key = objectKey(object.metadata);
+    try {
+      return { uid, resourceVersion, value: parse(object) };
+    } catch (error) {
+      log.error('An object could not be parsed; it is kept as it was before', { path, key, error });
+      const known = this.#store.get(key);
+      return { uid, resourceVersion, value: known?.uid === uid ? known.value : undefined };
+    }
   }
 
   #takeOver(listed: ReadonlyMap<string, Entry<T>>): void {
