@@ -1,9 +1,8 @@
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import { compareAddresses, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServicePort } from '../model/load-balanced-service.ts';
 import {
-  compareRealServers,
   compareVirtualServerKeys,
   type Persistence,
   type RealServer,
@@ -114,7 +113,8 @@ function hostsOfFamily(
       `None of the ${weighted.length} eligible nodes has an ${family} InternalIP, so its ${family} address reaches no node. Give the nodes ${family} addresses or remove ${family} from spec.ipFamilies.`,
     );
   }
-  return hosts;
+  // All real servers of a virtual server have the same port, so this is the order of compareRealServers.
+  return hosts.sort((a, b) => compareAddresses(a.address, b.address));
 }
 
 function virtualServer(
@@ -125,14 +125,16 @@ function virtualServer(
   balancing: EffectiveBalancing,
 ): VirtualServer {
   const { forwardingMethod, connectionThresholds, scheduler, schedulerFlags } = balancing;
-  const realServers: RealServer[] = hosts.map((host) => ({
-    address: host.address,
-    port: forwardingMethod === 'DirectRouting' ? port : nodePort,
-    weight: host.weight,
-    forwardingMethod,
-    upperThreshold: connectionThresholds.upper,
-    lowerThreshold: connectionThresholds.lower,
-  }));
+  const realServers = hosts.map(
+    (host): RealServer => ({
+      address: host.address,
+      port: forwardingMethod === 'DirectRouting' ? port : nodePort,
+      weight: host.weight,
+      forwardingMethod,
+      upperThreshold: connectionThresholds.upper,
+      lowerThreshold: connectionThresholds.lower,
+    }),
+  );
   const persistence = persistenceOf(address, service, balancing);
   return {
     address,
@@ -142,7 +144,7 @@ function virtualServer(
     schedulerFlags,
     ...(persistence && { persistence }),
     onePacket: protocol === 'UDP' && balancing.udpOnePacket,
-    realServers: realServers.sort(compareRealServers),
+    realServers,
   };
 }
 
