@@ -4,25 +4,38 @@ import type {
   ApplyResult,
   HelperError,
   ReadKeysResult,
-  TableChange,
   TableCounts,
 } from '../../operator/controllers/ports.ts';
-import { addressToNumber, compareAddresses, familyOf, type IpAddress } from '../../operator/model/ip-address.ts';
+import { compareAddresses, type IpAddress } from '../../operator/model/ip-address.ts';
 import {
   compareVirtualServerKeys,
-  formatEndpoint,
   formatVirtualServerKey,
-  type RealServer,
   type VirtualServer,
   type VirtualServerKey,
 } from '../../operator/model/virtual-server.ts';
+import {
+  addressAddition,
+  addressRemoval,
+  canonicalText,
+  changesOf,
+  inOrder,
+  type PlannedChange,
+  virtualServerRemoval,
+} from './fake-director-changes.ts';
+import { type FakePolicy, forbidden, insideAny, nonsense } from './fake-director-refusals.ts';
 
-/** What a director's host lets this owner do; the fake's form of the policy file. */
-export interface FakePolicy {
-  /** CIDRs of virtual addresses. */
-  readonly addresses: readonly string[];
-  /** CIDRs of real servers. */
-  readonly realServers: readonly string[];
+/** Why one virtual server is not as requested; its key is added. */
+type Problem = Omit<HelperError, 'object'>;
+
+/** What one request did so far. */
+interface Progress {
+  readonly changes: PlannedChange[];
+  readonly errors: HelperError[];
+  readonly failed: VirtualServerKey[];
+  /** Addresses of the virtual servers that are now as requested. */
+  readonly wanted: Set<IpAddress>;
+  /** Addresses that the request may take away: those of its keys, or all. */
+  readonly touched: Set<IpAddress>;
 }
 
 /**
@@ -30,16 +43,18 @@ export interface FakePolicy {
  * entries, policy, fencing, writes counted, read-back. The contract suite holds it to what the real helper does.
  */
 export class FakeDirectorTable {
-  readonly policy: FakePolicy;
-  /** Objects that the kernel refuses, by key text, with the error it gives. */
-  readonly refusals = new Map<string, HelperError>();
+  /** May be replaced at any time, as an administrator may edit the file. */
+  policy: FakePolicy;
+  /** Writes that the kernel refuses, by key text, with the error it gives. */
+  readonly refusals = new Map<string, Omit<HelperError, 'object'>>();
   epoch = 0;
   generation = 0;
   totalWrites = 0;
   #kernel = new Map<string, VirtualServer>();
   #ledger = new Set<string>();
-  #addresses = new Set<IpAddress>();
-  #ownAddresses = new Set<IpAddress>();
+  /** Addresses on interfaces, whoever put them there; those that we put there. */
+  #held = new Map<IpAddress, string>();
+  #ownAddresses = new Map<IpAddress, string>();
 
   constructor(policy: FakePolicy) {
     this.policy = policy;
@@ -55,7 +70,7 @@ export class FakeDirectorTable {
   }
 
   addresses(): IpAddress[] {
-    return [...this.#addresses].sort(compareAddresses);
+    return [...this.#held.keys()].sort(compareAddresses);
   }
 
   /** Somebody else writes into the kernel: foreign outside the owner's ranges, an orphan inside. No ledger entry. */
@@ -68,56 +83,51 @@ export class FakeDirectorTable {
     this.#kernel.delete(formatVirtualServerKey(key));
   }
 
-  /** A reboot loses all of it: table, addresses, ledger, fencing pair and write counter. */
-  reboot(): void {
-    this.#kernel.clear();
+  /** The ledger is lost and the kernel is not: what was ours becomes an orphan, and fencing and counting begin anew. */
+  loseLedger(): void {
     this.#ledger.clear();
-    this.#addresses.clear();
     this.#ownAddresses.clear();
     this.epoch = 0;
     this.generation = 0;
     this.totalWrites = 0;
   }
 
+  /** A reboot loses all of it. */
+  reboot(): void {
+    this.loseLedger();
+    this.#kernel.clear();
+    this.#held.clear();
+  }
+
   /** Carries out one apply, as the helper does: refuses it whole, or does what it can and lists what failed. */
   apply(request: ApplyRequest): { readonly ok: ApplyResult } | { readonly refused: HelperError } {
-    const malformed = problemOf(request);
-    if (malformed !== undefined) return { refused: { class: 'protocol', message: malformed } };
-    if (!request.dryRun && this.#fenced(request)) {
-      return {
-        refused: {
-          class: 'fenced',
-          message:
-            `epoch ${request.epoch} generation ${request.generation} is older than ` +
-            `epoch ${this.epoch} generation ${this.generation}, which this director has accepted`,
-          highest: { epoch: this.epoch, generation: this.generation },
-        },
-      };
+    const refused = this.#refusalOf(request);
+    if (refused !== undefined) return { refused };
+    if (!request.dryRun) {
+      this.epoch = request.epoch;
+      this.generation = request.generation;
+      const { changes, errors, failed } = this.#carryOut(request);
+      this.totalWrites += changes.length;
+      return { ok: { changes: inOrder(changes), errors, failed, writes: changes.length, ...this.#summary() } };
     }
-    const work = request.dryRun ? this.#copy() : this;
-    return { ok: work.#carryOut(request) };
+    const { changes, errors, failed } = this.#copy().#carryOut(request);
+    return { ok: { changes: inOrder(changes), errors, failed, writes: 0, ...this.#summary() } };
   }
 
   readKeys(): ReadKeysResult {
     const { ours, orphans, foreign } = this.#classified();
-    const keys = (list: readonly VirtualServer[]) =>
-      list.map(({ address, port, protocol }) => ({ address, port, protocol }));
     return {
-      keys: keys(ours),
-      foreign: keys(foreign),
-      orphans: keys(orphans),
-      addresses: [...this.#ownAddresses].sort(compareAddresses),
-      tableHash: this.tableHash(),
-      totalWrites: this.totalWrites,
-      counts: this.counts(),
+      keys: ours.map(keyOf),
+      foreign: foreign.map(keyOf),
+      orphans: orphans.map(keyOf),
+      addresses: [...this.#ownAddresses.keys()].filter((each) => this.#held.has(each)).sort(compareAddresses),
+      ...this.#summary(),
     };
   }
 
   /** Equal for equal tables of the owner, on any fake director. Not the same text as the real helper's. */
   tableHash(): string {
-    return createHash('sha256')
-      .update(JSON.stringify(this.#classified().ours.map(canonical)))
-      .digest('hex');
+    return createHash('sha256').update(this.#classified().ours.map(canonicalText).join('\n')).digest('hex');
   }
 
   counts(): TableCounts {
@@ -132,140 +142,129 @@ export class FakeDirectorTable {
     };
   }
 
-  #fenced(request: ApplyRequest): boolean {
-    return request.epoch < this.epoch || (request.epoch === this.epoch && request.generation < this.generation);
+  #summary(): Pick<ApplyResult, 'totalWrites' | 'tableHash' | 'counts'> {
+    return { totalWrites: this.totalWrites, tableHash: this.tableHash(), counts: this.counts() };
   }
 
-  #carryOut(request: ApplyRequest): ApplyResult {
-    this.epoch = request.epoch;
-    this.generation = request.generation;
-    const changes: TableChange[] = [];
-    const errors: HelperError[] = [];
-    const failed: VirtualServerKey[] = [];
-    for (const desired of request.virtualServers) {
-      const error = this.#refusal(desired);
-      if (error === undefined) changes.push(...this.#put(desired));
-      else {
-        errors.push(error);
-        failed.push(keyOf(desired));
-      }
+  /** Why the request is refused as a whole. */
+  #refusalOf(request: ApplyRequest): HelperError | undefined {
+    if (request.scope === 'all' && request.absent.length > 0) {
+      return { class: 'protocol', message: 'request is malformed: absent must be empty with scope all' };
     }
-    const listed = new Set(request.virtualServers.map(formatVirtualServerKey));
-    const absent =
-      request.scope === 'listed'
-        ? request.absent
-        : this.#classified().ours.filter((each) => !listed.has(formatVirtualServerKey(each)));
-    for (const key of absent) {
-      const error = this.#deletionRefusal(key);
-      if (error === undefined) changes.push(...this.#remove(key));
-      else {
-        errors.push(error);
-        failed.push(keyOf(key));
-      }
+    if (!this.policy.interfaces.includes(request.interface)) {
+      return { class: 'policy', message: `policy rule interfaces forbids VIPs on interface ${request.interface}` };
     }
-    changes.push(...this.#settleAddresses());
-    this.totalWrites += changes.length;
-    return {
-      changes,
-      errors,
-      failed,
-      writes: changes.length,
-      totalWrites: this.totalWrites,
-      tableHash: this.tableHash(),
-      counts: this.counts(),
-    };
+    const { epoch, generation } = this;
+    const older = request.epoch < epoch || (request.epoch === epoch && request.generation < generation);
+    if (request.dryRun || !older) return undefined;
+    const message =
+      `epoch ${request.epoch} generation ${request.generation} is older than epoch ${epoch} generation ${generation}, ` +
+      'which this director has accepted: a newer operator has written; stop writing';
+    return { class: 'fenced', message, highest: { epoch, generation } };
   }
 
-  #refusal(desired: VirtualServer): HelperError | undefined {
+  #carryOut(request: ApplyRequest): Progress {
+    const progress: Progress = { changes: [], errors: [], failed: [], wanted: new Set(), touched: new Set() };
+    const named = [...request.virtualServers, ...request.absent].map(formatVirtualServerKey);
+    const twice = new Set(named.filter((each, index) => named.indexOf(each) !== index));
+    for (const desired of request.virtualServers.toSorted(compareVirtualServerKeys)) {
+      this.#put(desired, twice.has(formatVirtualServerKey(desired)), progress);
+    }
+    for (const key of request.absent.toSorted(compareVirtualServerKeys)) {
+      this.#removeListed(key, twice.has(formatVirtualServerKey(key)), progress);
+    }
+    if (request.scope === 'all') {
+      const { ours } = this.#classified();
+      const unlisted = ours.filter((each) => !named.includes(formatVirtualServerKey(each)));
+      for (const each of unlisted) this.#remove(each, progress);
+      for (const address of this.#ownAddresses.keys()) progress.touched.add(address);
+    }
+    this.#settleAddresses(request.interface, progress);
+    return progress;
+  }
+
+  #put(desired: VirtualServer, isTwice: boolean, progress: Progress): void {
     const object = formatVirtualServerKey(desired);
-    const forced = this.refusals.get(object);
-    if (forced !== undefined) return { ...forced, object };
-    if (!insideAny(this.policy.addresses, desired.address)) {
-      return { class: 'policy', message: `the policy grants no range with address ${desired.address}`, object };
+    const changes = changesOf(desired, this.#kernel.get(object));
+    const problem = this.#problemOfPut(desired, isTwice, changes.length > 0);
+    if (problem !== undefined) {
+      refuse(progress, desired, problem);
+      return;
     }
-    const stranger = desired.realServers.find((real) => !insideAny(this.policy.realServers, real.address));
-    if (stranger !== undefined) {
-      return { class: 'policy', message: `the policy allows no real server ${stranger.address}`, object };
-    }
-    const present = this.#kernel.get(object);
-    if (present !== undefined && !this.#ledger.has(object) && !equal(present, desired)) {
-      return { class: 'collision', message: `${object} exists with other contents and is not ours`, object };
-    }
-    return undefined;
-  }
-
-  #deletionRefusal(key: VirtualServerKey): HelperError | undefined {
-    const object = formatVirtualServerKey(key);
-    const forced = this.refusals.get(object);
-    if (forced !== undefined) return { ...forced, object };
-    if (!insideAny(this.policy.addresses, key.address)) {
-      return { class: 'policy', message: `the policy grants no range with address ${key.address}`, object };
-    }
-    if (this.#kernel.has(object) && !this.#ledger.has(object)) {
-      return { class: 'collision', message: `${object} exists and is not ours`, object };
-    }
-    return undefined;
-  }
-
-  #put(desired: VirtualServer): TableChange[] {
-    const object = formatVirtualServerKey(desired);
-    const present = this.#kernel.get(object);
     this.#kernel.set(object, desired);
     this.#ledger.add(object);
-    if (present === undefined) {
-      return [
-        change('addVirtualServer', object, `add virtual server ${object} scheduler ${desired.scheduler}`),
-        ...desired.realServers.map((real) => realServerChange('add', object, real)),
-      ];
-    }
-    const before = new Map(present.realServers.map((real) => [realServerName(real), real]));
-    const after = new Map(desired.realServers.map((real) => [realServerName(real), real]));
-    const changes: TableChange[] = [];
-    for (const [name, real] of after) {
-      const old = before.get(name);
-      if (old === undefined) changes.push(realServerChange('add', object, real));
-      else if (!equal(old, real)) changes.push(realServerChange('edit', object, real));
-    }
-    if (!equal({ ...present, realServers: [] }, { ...desired, realServers: [] })) {
-      changes.push(change('editVirtualServer', object, `edit virtual server ${object} scheduler ${desired.scheduler}`));
-    }
-    for (const [name, real] of before) {
-      if (!after.has(name)) changes.push(realServerChange('delete', object, real));
-    }
-    return changes;
+    progress.changes.push(...changes);
+    progress.wanted.add(desired.address);
+    progress.touched.add(desired.address);
   }
 
-  #remove(key: VirtualServerKey): TableChange[] {
+  #problemOfPut(desired: VirtualServer, isTwice: boolean, writes: boolean): Problem | undefined {
+    const object = formatVirtualServerKey(desired);
+    const problem = isTwice ? 'it is listed more than once' : nonsense(desired);
+    if (problem !== undefined) return { class: 'object', message: problem };
+    const rule = forbidden(this.policy, desired);
+    if (rule !== undefined) return { class: 'policy', message: rule };
+    if (writes && this.#kernel.has(object) && !this.#ledger.has(object)) {
+      return { class: 'collision', message: 'it exists on this director with other contents and was not made by us' };
+    }
+    return writes ? this.refusals.get(object) : undefined;
+  }
+
+  #removeListed(key: VirtualServerKey, isTwice: boolean, progress: Progress): void {
+    const problem = this.#problemOfRemoval(key, isTwice);
+    if (problem === undefined) this.#remove(key, progress);
+    else refuse(progress, key, problem);
+  }
+
+  #problemOfRemoval(key: VirtualServerKey, isTwice: boolean): Problem | undefined {
     const object = formatVirtualServerKey(key);
+    if (isTwice) return { class: 'object', message: 'it is listed more than once' };
+    if (!insideAny(this.policy.addresses, key.address)) {
+      return { class: 'policy', message: `policy rule virtualServers forbids address ${key.address}` };
+    }
+    if (this.#kernel.has(object) && !this.#ledger.has(object)) {
+      return { class: 'collision', message: 'it shall be absent, but was not made by us and is left alone' };
+    }
+    return undefined;
+  }
+
+  #remove(key: VirtualServerKey, progress: Progress): void {
+    const object = formatVirtualServerKey(key);
+    const refusal = this.#kernel.has(object) ? this.refusals.get(object) : undefined;
+    if (refusal !== undefined) {
+      refuse(progress, key, refusal);
+      return;
+    }
+    progress.touched.add(key.address);
     this.#ledger.delete(object);
-    if (!this.#kernel.delete(object)) return [];
-    return [change('deleteVirtualServer', object, `delete virtual server ${object}`)];
+    if (this.#kernel.delete(object)) progress.changes.push(virtualServerRemoval(object));
   }
 
-  /** An address is carried as long as one virtual server of ours has it. */
-  #settleAddresses(): TableChange[] {
-    const wanted = new Set(this.#classified().ours.map((each) => each.address));
-    const changes: TableChange[] = [];
-    for (const address of wanted) {
-      this.#ownAddresses.add(address);
-      if (this.#addresses.has(address)) continue;
-      this.#addresses.add(address);
-      changes.push(change('addAddress', address, `add address ${address}`));
+  /** An address is carried as long as one virtual server of ours has it, on the interface of the last request. */
+  #settleAddresses(on: string, { wanted, touched, changes }: Progress): void {
+    for (const address of [...wanted].sort(compareAddresses)) {
+      const before = this.#held.get(address);
+      if (before === on) continue;
+      this.#held.set(address, on);
+      changes.push(addressAddition(address, on));
+      if (before !== undefined && this.#ownAddresses.has(address)) changes.push(addressRemoval(address, before));
+      this.#ownAddresses.set(address, on);
     }
-    for (const address of [...this.#ownAddresses]) {
-      if (wanted.has(address)) continue;
+    const used = new Set(this.#classified().ours.map((each) => each.address));
+    for (const [address, where] of [...this.#ownAddresses].sort(([a], [b]) => compareAddresses(a, b))) {
+      if (used.has(address) || !touched.has(address)) continue;
       this.#ownAddresses.delete(address);
-      if (this.#addresses.delete(address)) changes.push(change('deleteAddress', address, `delete address ${address}`));
+      if (this.#held.delete(address)) changes.push(addressRemoval(address, where));
     }
-    return changes;
   }
 
+  /** Whose each virtual server is. What leaves the policy's ranges is nobody's of ours any more, ledger or not. */
   #classified(): { ours: VirtualServer[]; orphans: VirtualServer[]; foreign: VirtualServer[] } {
     const result = { ours: [] as VirtualServer[], orphans: [] as VirtualServer[], foreign: [] as VirtualServer[] };
     for (const each of this.virtualServers()) {
-      if (this.#ledger.has(formatVirtualServerKey(each))) result.ours.push(each);
-      else if (insideAny(this.policy.addresses, each.address)) result.orphans.push(each);
-      else result.foreign.push(each);
+      if (!insideAny(this.policy.addresses, each.address)) result.foreign.push(each);
+      else if (this.#ledger.has(formatVirtualServerKey(each))) result.ours.push(each);
+      else result.orphans.push(each);
     }
     return result;
   }
@@ -274,81 +273,22 @@ export class FakeDirectorTable {
   #copy(): FakeDirectorTable {
     const copy = new FakeDirectorTable(this.policy);
     for (const [object, error] of this.refusals) copy.refusals.set(object, error);
-    copy.epoch = this.epoch;
-    copy.generation = this.generation;
-    copy.totalWrites = this.totalWrites;
     copy.#kernel = new Map(this.#kernel);
     copy.#ledger = new Set(this.#ledger);
-    copy.#addresses = new Set(this.#addresses);
-    copy.#ownAddresses = new Set(this.#ownAddresses);
+    copy.#held = new Map(this.#held);
+    copy.#ownAddresses = new Map(this.#ownAddresses);
     return copy;
   }
-}
-
-function problemOf(request: ApplyRequest): string | undefined {
-  if (request.scope === 'all' && request.absent.length > 0) return 'scope all takes no absent keys';
-  const seen = new Set<string>();
-  for (const key of [...request.virtualServers, ...request.absent]) {
-    const object = formatVirtualServerKey(key);
-    if (seen.has(object)) return `${object} is named twice`;
-    seen.add(object);
-  }
-  return undefined;
 }
 
 function keyOf({ address, port, protocol }: VirtualServerKey): VirtualServerKey {
   return { address, port, protocol };
 }
 
-function insideAny(ranges: readonly string[], address: IpAddress): boolean {
-  return ranges.some((range) => {
-    const [base, length] = range.split('/') as [IpAddress, string];
-    if (familyOf(base) !== familyOf(address)) return false;
-    const hostBits = BigInt((familyOf(base) === 'IPv4' ? 32 : 128) - Number(length));
-    return addressToNumber(base) >> hostBits === addressToNumber(address) >> hostBits;
-  });
-}
-
-function canonical(virtualServer: VirtualServer): unknown {
-  const { address, port, protocol, scheduler, schedulerFlags, persistence, onePacket, realServers } = virtualServer;
-  return [
-    [address, port, protocol, scheduler, [...schedulerFlags].sort(), onePacket],
-    persistence === undefined ? null : [persistence.timeoutSeconds, persistence.prefixLength],
-    [...realServers]
-      .sort((a, b) => (realServerName(a) < realServerName(b) ? -1 : 1))
-      .map((real) => [
-        realServerName(real),
-        real.weight,
-        real.forwardingMethod,
-        real.upperThreshold,
-        real.lowerThreshold,
-      ]),
-  ];
-}
-
-function equal(a: VirtualServer | RealServer, b: VirtualServer | RealServer): boolean {
-  if ('realServers' in a && 'realServers' in b) return JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-}
-
-function sorted(value: object): unknown {
-  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-function realServerName(real: RealServer): string {
-  return formatEndpoint(real.address, real.port);
-}
-
-function change(kind: string, object: string, sentence: string): TableChange {
-  return { kind, object, sentence };
-}
-
-function realServerChange(verb: 'add' | 'edit' | 'delete', object: string, real: RealServer): TableChange {
-  const weight = verb === 'delete' ? '' : ` weight ${real.weight}`;
-  const preposition = verb === 'add' ? 'to' : verb === 'edit' ? 'of' : 'from';
-  return change(
-    `${verb}RealServer`,
-    object,
-    `${verb} real server ${realServerName(real)}${weight} ${preposition} ${object}`,
-  );
+/** A key that is listed twice is refused once. */
+function refuse(progress: Progress, key: VirtualServerKey, problem: Problem): void {
+  const object = formatVirtualServerKey(key);
+  if (progress.errors.some((each) => each.object === object)) return;
+  progress.errors.push({ ...problem, message: `${object}: ${problem.message}`, object });
+  progress.failed.push(keyOf(key));
 }

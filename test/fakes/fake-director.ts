@@ -12,7 +12,8 @@ import type {
   ReadKeysResult,
 } from '../../operator/controllers/ports.ts';
 import { FORWARDING_METHODS, SCHEDULERS } from '../../operator/model/virtual-server.ts';
-import { FakeDirectorTable, type FakePolicy } from './fake-director-table.ts';
+import type { FakePolicy } from './fake-director-refusals.ts';
+import { FakeDirectorTable } from './fake-director-table.ts';
 
 /** What goes wrong with the next apply. */
 export type ApplyFault =
@@ -68,6 +69,7 @@ export class FakeDirector {
       options.policy ?? {
         addresses: ['203.0.113.0/24', '2001:db8:1::/64'],
         realServers: ['192.0.2.0/24', '198.51.100.0/24', '2001:db8::/32'],
+        interfaces: ['lo', 'eth0', 'dummy0'],
       },
     );
   }

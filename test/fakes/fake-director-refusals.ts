@@ -1,0 +1,63 @@
+import { addressToNumber, familyOf, type IpAddress } from '../../operator/model/ip-address.ts';
+import type { RealServer, VirtualServer } from '../../operator/model/virtual-server.ts';
+
+/** What a director's host lets this owner do; the fake's form of the policy file. */
+export interface FakePolicy {
+  /** CIDRs of virtual addresses. */
+  readonly addresses: readonly string[];
+  /** CIDRs of real servers. */
+  readonly realServers: readonly string[];
+  /** Interfaces that may carry virtual addresses. */
+  readonly interfaces: readonly string[];
+}
+
+/** Which rule of the policy forbids the virtual server, if any. */
+export function forbidden(policy: FakePolicy, { address, realServers }: VirtualServer): string | undefined {
+  if (!insideAny(policy.addresses, address)) return `policy rule virtualServers forbids address ${address}`;
+  const stranger = realServers.find((real) => !insideAny(policy.realServers, real.address));
+  return stranger && `policy rule realServers forbids real server ${stranger.address}`;
+}
+
+export function insideAny(ranges: readonly string[], address: IpAddress): boolean {
+  return ranges.some((range) => {
+    const [base, length] = range.split('/') as [IpAddress, string];
+    if (familyOf(base) !== familyOf(address)) return false;
+    const hostBits = BigInt((familyOf(base) === 'IPv4' ? 32 : 128) - Number(length));
+    return addressToNumber(base) >> hostBits === addressToNumber(address) >> hostBits;
+  });
+}
+
+/** ipvsadm's limit, which the helper keeps: 31 days. */
+const MAX_PERSISTENCE_SECONDS = 31 * 24 * 3600;
+
+/** What makes a virtual server one that cannot work, though its types are right; undefined for a sound one. */
+export function nonsense(virtualServer: VirtualServer): string | undefined {
+  const { scheduler, schedulerFlags, onePacket, protocol, persistence, address } = virtualServer;
+  const flag = schedulerFlags.find((each) => !each.startsWith('flag-') && !each.startsWith(`${scheduler}-`));
+  if (flag !== undefined) return `scheduler flag ${flag} does not belong to scheduler ${scheduler}`;
+  if (onePacket && protocol !== 'UDP') return `one-packet scheduling works with UDP only, not with ${protocol}`;
+  if (persistence !== undefined) {
+    const { timeoutSeconds, prefixLength } = persistence;
+    const bits = familyOf(address) === 'IPv4' ? 32 : 128;
+    if (timeoutSeconds < 1 || timeoutSeconds > MAX_PERSISTENCE_SECONDS) return `persistence timeout ${timeoutSeconds}`;
+    if (prefixLength < 1 || prefixLength > bits) return `persistence prefix length ${prefixLength}`;
+  }
+  const seen = new Set<string>();
+  for (const real of virtualServer.realServers) {
+    const name = `${real.address} ${real.port}`;
+    const problem = seen.has(name) ? 'it is listed twice' : nonsenseInRealServer(virtualServer, real);
+    if (problem !== undefined) return `real server ${name}: ${problem}`;
+    seen.add(name);
+  }
+  return undefined;
+}
+
+function nonsenseInRealServer(virtualServer: VirtualServer, real: RealServer): string | undefined {
+  if (familyOf(real.address) !== familyOf(virtualServer.address)) return 'its address family differs';
+  if (real.forwardingMethod === 'DirectRouting' && real.port !== virtualServer.port) {
+    return `its port differs from the virtual server's port ${virtualServer.port}, which direct routing cannot translate`;
+  }
+  if (real.weight < 0 || real.weight > 2 ** 31 - 1) return `weight ${real.weight} is outside 0 … 2147483647`;
+  if (real.lowerThreshold < 0 || real.lowerThreshold > real.upperThreshold) return 'its thresholds are out of order';
+  return undefined;
+}
