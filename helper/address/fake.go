@@ -1,0 +1,97 @@
+package address
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fake is the interfaces of a host in memory, with the kernel's errnos. Safe for concurrent use.
+type Fake struct {
+	// Fault, when set, is asked before each Add ("add") and Delete ("delete"); an error it returns is the answer.
+	Fault func(operation string, assigned Assigned) error
+
+	mutex      sync.Mutex
+	interfaces []string
+	held       map[Assigned]bool
+	announced  []Assigned
+}
+
+// NewFake is a host with the named interfaces and no address.
+func NewFake(interfaces ...string) *Fake {
+	return &Fake{interfaces: interfaces, held: map[Assigned]bool{}}
+}
+
+// Held implements Kernel.
+func (f *Fake) Held(interfaceName string, addresses []netip.Addr) (map[netip.Addr]bool, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if !slices.Contains(f.interfaces, interfaceName) {
+		return nil, unix.ENODEV
+	}
+	found := map[netip.Addr]bool{}
+	for _, address := range addresses {
+		if f.held[Assigned{interfaceName, address}] {
+			found[address] = true
+		}
+	}
+	return found, nil
+}
+
+// Add implements Kernel.
+func (f *Fake) Add(assigned Assigned) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if err := f.refuse("add", assigned); err != nil {
+		return err
+	}
+	if f.held[assigned] {
+		return unix.EEXIST
+	}
+	f.held[assigned] = true
+	return nil
+}
+
+// Delete implements Kernel.
+func (f *Fake) Delete(assigned Assigned) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if err := f.refuse("delete", assigned); err != nil {
+		return err
+	}
+	if !f.held[assigned] {
+		return unix.EADDRNOTAVAIL
+	}
+	delete(f.held, assigned)
+	return nil
+}
+
+// Announce implements Kernel: it remembers the address.
+func (f *Fake) Announce(assigned Assigned) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.announced = append(f.announced, assigned)
+	return nil
+}
+
+// Announced lists what was announced, in order.
+func (f *Fake) Announced() []Assigned {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return slices.Clone(f.announced)
+}
+
+// Close implements Kernel.
+func (f *Fake) Close() error { return nil }
+
+func (f *Fake) refuse(operation string, assigned Assigned) error {
+	if !slices.Contains(f.interfaces, assigned.Interface) {
+		return unix.ENODEV
+	}
+	if f.Fault != nil {
+		return f.Fault(operation, assigned)
+	}
+	return nil
+}

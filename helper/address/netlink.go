@@ -1,0 +1,210 @@
+package address
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/rawnetlink"
+)
+
+// Netlink is the addresses of the network namespace in which it is first used, over rtnetlink. Not safe for concurrent use.
+type Netlink struct {
+	socket *rawnetlink.Socket
+}
+
+// NewNetlink prepares a connection; nothing is opened before the first use.
+func NewNetlink() *Netlink { return &Netlink{socket: rawnetlink.New(unix.NETLINK_ROUTE)} }
+
+// dumpTries bounds how often a dump is repeated that was interrupted by a change.
+const dumpTries = 30
+
+// Held implements Kernel. Every address is asked for by itself; only when the answer is no, and IPv4 cannot tell for sure,
+// the interface is read whole.
+func (n *Netlink) Held(interfaceName string, addresses []netip.Addr) (map[netip.Addr]bool, error) {
+	link, err := findLink(interfaceName)
+	if err != nil {
+		return nil, err
+	}
+	held := map[netip.Addr]bool{}
+	var doubtful []netip.Addr
+	for _, address := range addresses {
+		ask := n.askIPv4
+		if address.Is6() {
+			ask = n.askIPv6
+		}
+		answer, err := ask(link, address)
+		switch {
+		case err != nil:
+			return nil, err
+		case answer:
+			held[address] = true
+		case address.Is4():
+			doubtful = append(doubtful, address)
+		}
+	}
+	if len(doubtful) == 0 {
+		return held, nil
+	}
+	all, err := n.list(link)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range doubtful {
+		if all[address] {
+			held[address] = true
+		}
+	}
+	return held, nil
+}
+
+// askIPv6 is RTM_GETADDR for one address (inet6_rtm_getaddr). Without IPv6 in the kernel nothing is held.
+func (n *Netlink) askIPv6(link link, address netip.Addr) (bool, error) {
+	body, err := encodeAddress(link, address, nil)
+	if err != nil {
+		return false, err
+	}
+	_, err = n.socket.Get(netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR}, Data: body})
+	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// askIPv4 looks the address up in the routing table, because IPv4 has no request for one address: an address of the
+// interface shows as a local /32 on it. No is not certain (an interface that is down has no routes, two interfaces may
+// hold the address).
+func (n *Netlink) askIPv4(link link, address netip.Addr) (bool, error) {
+	attributes := netlink.NewAttributeEncoder()
+	attributes.Bytes(unix.RTA_DST, address.AsSlice())
+	encoded, err := attributes.Encode()
+	if err != nil {
+		return false, err
+	}
+	header := make([]byte, unix.SizeofRtMsg)
+	header[0], header[1] = unix.AF_INET, 32
+	binary.NativeEndian.PutUint32(header[8:], unix.RTM_F_LOOKUP_TABLE|unix.RTM_F_FIB_MATCH)
+	answer, err := n.socket.Get(netlink.Message{Header: netlink.Header{Type: unix.RTM_GETROUTE}, Data: append(header, encoded...)})
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return false, nil // no route, blackhole, prohibited …
+	}
+	if err != nil {
+		return false, err
+	}
+	return isLocalOn(link, answer)
+}
+
+// isLocalOn reads struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+func isLocalOn(link link, answer []byte) (bool, error) {
+	if len(answer) < unix.SizeofRtMsg {
+		return false, fmt.Errorf("%w: route of %d bytes", rawnetlink.ErrMalformed, len(answer))
+	}
+	if answer[1] != 32 || answer[7] != unix.RTN_LOCAL {
+		return false, nil
+	}
+	attributes, err := netlink.NewAttributeDecoder(answer[unix.SizeofRtMsg:])
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", rawnetlink.ErrMalformed, err)
+	}
+	var index uint32
+	for attributes.Next() {
+		if attributes.Type() == unix.RTA_OIF {
+			index = attributes.Uint32()
+		}
+	}
+	return index == link.index, attributes.Err()
+}
+
+// list reads all IPv4 addresses of the interface.
+func (n *Netlink) list(link link) (map[netip.Addr]bool, error) {
+	header := make([]byte, unix.SizeofIfAddrmsg)
+	header[0] = unix.AF_INET
+	request := netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR}, Data: header}
+	var failure error
+	for range dumpTries {
+		addresses := map[netip.Addr]bool{}
+		failure = n.socket.Dump(request, func(data []byte) error {
+			index, address, err := decodeAddress(data)
+			if index == link.index && address.IsValid() {
+				addresses[address] = true
+			}
+			return err
+		})
+		if failure == nil {
+			return addresses, nil
+		}
+		if !errors.Is(failure, rawnetlink.ErrInterrupted) && !errors.Is(failure, rawnetlink.ErrOutcomeUnknown) {
+			break
+		}
+	}
+	return nil, failure
+}
+
+// decodeAddress reads struct ifaddrmsg (family, prefixlen, flags, scope, index) and its IFA_LOCAL.
+func decodeAddress(data []byte) (index uint32, address netip.Addr, err error) {
+	if len(data) < unix.SizeofIfAddrmsg {
+		return 0, netip.Addr{}, fmt.Errorf("%w: address of %d bytes", rawnetlink.ErrMalformed, len(data))
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return 0, netip.Addr{}, fmt.Errorf("%w: %w", rawnetlink.ErrMalformed, err)
+	}
+	for attributes.Next() {
+		if attributes.Type() == unix.IFA_LOCAL {
+			address, _ = netip.AddrFromSlice(attributes.Bytes())
+		}
+	}
+	return binary.NativeEndian.Uint32(data[4:]), address, attributes.Err()
+}
+
+// Add implements Kernel.
+func (n *Netlink) Add(assigned Assigned) error {
+	return n.change(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, assigned)
+}
+
+// Delete implements Kernel.
+func (n *Netlink) Delete(assigned Assigned) error {
+	return n.change(unix.RTM_DELADDR, 0, assigned)
+}
+
+func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, assigned Assigned) error {
+	link, err := findLink(assigned.Interface)
+	if err != nil {
+		return err
+	}
+	body, err := encodeAddress(link, assigned.Address, func(attributes *netlink.AttributeEncoder) {
+		if assigned.Address.Is6() && command == unix.RTM_NEWADDR {
+			// Duplicate address detection would keep a VIP silent for seconds, and refuse it while another director has it.
+			attributes.Uint32(unix.IFA_FLAGS, unix.IFA_F_NODAD)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return n.socket.Batch([]netlink.Message{{Header: netlink.Header{Type: command, Flags: flags}, Data: body}})[0]
+}
+
+func encodeAddress(link link, address netip.Addr, more func(*netlink.AttributeEncoder)) ([]byte, error) {
+	header := make([]byte, unix.SizeofIfAddrmsg)
+	header[0], header[1] = unix.AF_INET, 32
+	if address.Is6() {
+		header[0], header[1] = unix.AF_INET6, 128
+	}
+	binary.NativeEndian.PutUint32(header[4:], link.index)
+	attributes := netlink.NewAttributeEncoder()
+	attributes.Bytes(unix.IFA_LOCAL, address.AsSlice())
+	attributes.Bytes(unix.IFA_ADDRESS, address.AsSlice())
+	if more != nil {
+		more(attributes)
+	}
+	encoded, err := attributes.Encode()
+	return append(header, encoded...), err
+}
+
+// Close implements Kernel.
+func (n *Netlink) Close() error { return n.socket.Close() }

@@ -1,0 +1,134 @@
+package apply
+
+import (
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/ledger"
+	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/wire"
+)
+
+// converge writes until the plan is empty, or nothing more can be gained by trying.
+func (e *Engine) converge(j *job) *wire.Error {
+	for round := 1; ; round++ {
+		planned := j.plan()
+		if err := e.recordIntent(j, planned); err != nil {
+			return failure("record the request before writing", err)
+		}
+		result := e.execute(planned.Changes, j.seen.VirtualServers)
+		j.changes = append(j.changes, result.done...)
+		j.errors = result.errors
+		readError := e.readBack(j, planned.Changes)
+		if err := e.recordOutcome(j, planned.Changes, result, readError == nil); err != nil {
+			return failure("record what was written", err)
+		}
+		if readError != nil {
+			return failure("read back what was written", readError)
+		}
+		if !result.again || round == maxRounds {
+			return nil
+		}
+	}
+}
+
+// recordIntent puts what is about to be made into the ledger first: if we die between two writes, what exists is ours.
+func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
+	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted}
+	for _, change := range planned.Changes {
+		switch {
+		case change.Kind == plan.AddVirtualServer && !j.owned.Keys[change.Service.ServiceKey]:
+			j.newKeys[change.Service.ServiceKey] = true
+			delta.AddKeys = append(delta.AddKeys, change.Service.ServiceKey)
+		case change.Kind == plan.AddAddress && !j.owned.Addresses[change.Address]:
+			j.newAddresses[change.Address] = true
+			delta.AddAddresses = append(delta.AddAddresses, change.Address)
+		}
+	}
+	return e.record(j, delta)
+}
+
+// readBack reads again whatever a change was about.
+func (e *Engine) readBack(j *job, changes []plan.Change) error {
+	keys := map[ipvs.ServiceKey]bool{}
+	addressesTouched := false
+	for _, change := range changes {
+		if change.Phase == plan.PhaseAddAddresses || change.Phase == plan.PhaseDeleteAddresses {
+			addressesTouched = true
+		} else {
+			keys[change.Service.ServiceKey] = true
+		}
+	}
+	var ordered []ipvs.ServiceKey
+	for key := range keys {
+		ordered = append(ordered, key)
+	}
+	if err := e.refresh(&j.seen, ordered); err != nil {
+		return err
+	}
+	if !addressesTouched {
+		return nil
+	}
+	return e.observeAddresses(&j.seen, j.request, j.owned)
+}
+
+// recordOutcome counts the writes and takes out of the ledger what does not exist or turned out to be someone else's.
+func (e *Engine) recordOutcome(j *job, changes []plan.Change, result outcome, seenIsFresh bool) error {
+	delta := ledger.Delta{Writes: uint64(len(result.done))}
+	for _, key := range result.foreignKeys {
+		if j.newKeys[key] {
+			delta.RemoveKeys = append(delta.RemoveKeys, key)
+		}
+	}
+	for _, assigned := range result.foreignAddresses {
+		if j.newAddresses[assigned] {
+			delta.RemoveAddresses = append(delta.RemoveAddresses, assigned)
+		}
+	}
+	if seenIsFresh {
+		delta.RemoveKeys = append(delta.RemoveKeys, j.vanishedKeys()...)
+		delta.RemoveAddresses = append(delta.RemoveAddresses, j.vanishedAddresses()...)
+	}
+	return e.record(j, delta)
+}
+
+// vanishedKeys are those of ours that the request looked at and that do not exist.
+func (j *job) vanishedKeys() []ipvs.ServiceKey {
+	var vanished []ipvs.ServiceKey
+	if j.request.All {
+		for key := range j.owned.Keys {
+			if _, exists := j.seen.VirtualServers[key]; !exists && j.owned.InRange(key.Address) {
+				vanished = append(vanished, key)
+			}
+		}
+		return vanished
+	}
+	for _, key := range j.keys() {
+		if _, exists := j.seen.VirtualServers[key]; !exists && j.owned.Keys[key] {
+			vanished = append(vanished, key)
+		}
+	}
+	return vanished
+}
+
+func (j *job) vanishedAddresses() []address.Assigned {
+	looked := map[string]bool{}
+	for _, key := range j.keys() {
+		looked[key.Address.String()] = true
+	}
+	var vanished []address.Assigned
+	for assigned := range j.owned.Addresses {
+		if (j.request.All || looked[assigned.Address.String()]) && !j.seen.Addresses[assigned] {
+			vanished = append(vanished, assigned)
+		}
+	}
+	return vanished
+}
+
+func (e *Engine) record(j *job, delta ledger.Delta) error {
+	record, err := e.Ledger.Write(delta)
+	if err != nil {
+		return err
+	}
+	j.owned.Keys, j.owned.Addresses = record.Keys, record.Addresses
+	return nil
+}

@@ -1,0 +1,191 @@
+// Package apply makes the kernel equal to what was asked for: read, plan, write in batches, read back, record. One round is
+// usual; when the kernel contradicts what was read, or an acknowledgement is lost, it reads and plans again, bounded.
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/desired"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/ledger"
+	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/policy"
+	"ipvs-operator.io/helper/wire"
+)
+
+// maxRounds bounds the repetitions inside one request; after that the answer says retry.
+const maxRounds = 4
+
+// Engine carries out requests of one owner. Not safe for concurrent use; several engines on one host serialise on the lock.
+type Engine struct {
+	IPVS      ipvs.Kernel
+	Addresses address.Kernel
+	Ledger    *ledger.Ledger
+	Lock      *ledger.Lock
+	// Policy reads the grant anew for each request, so that a change of the file counts at once.
+	Policy func() (policy.Grant, error)
+
+	tally tally
+}
+
+// job is one apply in progress.
+type job struct {
+	sent    wire.Apply
+	grant   policy.Grant
+	before  uint64 // the ledger revision at the start
+	request plan.Request
+	owned   plan.Ownership
+	limits  plan.Limits
+	seen    view
+	// bad are the keys that were asked for and cannot be as asked: invalid, forbidden.
+	bad     []wire.Key
+	refused []wire.Error
+	changes []plan.Change
+	errors  []wire.Error
+	// newKeys and newAddresses were not ours before this request: should the kernel say that they exist, they are not.
+	newKeys      map[ipvs.ServiceKey]bool
+	newAddresses map[address.Assigned]bool
+}
+
+// Apply carries out one apply. The error is set when nothing was done at all.
+func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
+	grant, err := e.Policy()
+	if err == nil {
+		err = grant.CheckInterface(sent.Interface)
+	}
+	if err != nil {
+		return wire.ApplyResult{}, &wire.Error{Class: wire.ClassPolicy, Message: err.Error()}
+	}
+	release, err := e.Lock.Acquire()
+	if err != nil {
+		return wire.ApplyResult{}, lockFailure(err)
+	}
+	defer release()
+	record, err := e.Ledger.Read()
+	if err != nil {
+		return wire.ApplyResult{}, failure("read the ledger", err)
+	}
+	if !sent.DryRun && sent.Fence.Less(record.Fence) {
+		return wire.ApplyResult{}, fenced(sent.Fence, record.Fence)
+	}
+	j := &job{sent: sent, grant: grant, before: record.Revision,
+		newKeys: map[ipvs.ServiceKey]bool{}, newAddresses: map[address.Assigned]bool{},
+		owned:  plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, InRange: grant.Owns},
+		limits: plan.Limits{VirtualServers: grant.MaxVirtualServers, Deletions: grant.MaxDeletions}}
+	j.parse()
+	if err := e.observe(j); err != nil {
+		return wire.ApplyResult{}, failure("read the kernel's table", err)
+	}
+	if sent.DryRun {
+		return e.answerDryRun(j)
+	}
+	if err := e.converge(j); err != nil {
+		return wire.ApplyResult{}, err
+	}
+	return e.answer(j)
+}
+
+func lockFailure(err error) *wire.Error {
+	class := wire.ClassPermanent
+	if errors.Is(err, ledger.ErrLockBusy) {
+		class = wire.ClassRetry
+	}
+	return &wire.Error{Class: class, Message: err.Error()}
+}
+
+func fenced(sent, highest wire.Fence) *wire.Error {
+	return &wire.Error{Class: wire.ClassFenced, Highest: &highest, Message: fmt.Sprintf(
+		"epoch %d generation %d is older than epoch %d generation %d, which this director has accepted: a newer operator has written; stop writing",
+		sent.Epoch, sent.Generation, highest.Epoch, highest.Generation)}
+}
+
+// parse validates what was sent and holds it against the policy. What does not pass is reported, and left as it is.
+func (j *job) parse() {
+	j.request = plan.Request{Owner: j.grant.Owner, Interface: j.sent.Interface, All: j.sent.Scope == wire.ScopeAll}
+	times := map[wire.Key]int{}
+	for _, sent := range j.sent.VirtualServers {
+		times[sent.Key]++
+	}
+	for _, sent := range j.sent.Absent {
+		times[sent]++
+	}
+	for _, sent := range j.sent.VirtualServers {
+		virtualServer, err := desired.Parse(sent)
+		if err == nil && times[sent.Key] > 1 {
+			err = errors.New("it is listed more than once")
+		}
+		if err != nil {
+			j.reject(sent.Key, wire.ClassObject, err)
+		} else if err := j.grant.Check(virtualServer); err != nil {
+			j.reject(sent.Key, wire.ClassPolicy, err)
+		} else {
+			j.request.Desired = append(j.request.Desired, virtualServer)
+		}
+	}
+	for _, sent := range j.sent.Absent {
+		key, err := desired.ParseKey(sent)
+		switch {
+		case err == nil && times[sent] > 1:
+			j.reject(sent, wire.ClassObject, errors.New("it is listed more than once"))
+		case err != nil:
+			j.reject(sent, wire.ClassObject, err)
+		case !j.grant.Owns(key.Address):
+			j.reject(sent, wire.ClassPolicy, j.grant.CheckKey(key))
+		default:
+			j.request.Absent = append(j.request.Absent, key)
+		}
+	}
+}
+
+func (j *job) reject(key wire.Key, class wire.Class, err error) {
+	object := desired.Describe(key)
+	if parsed, err := desired.ParseKey(key); err == nil {
+		j.request.Kept = append(j.request.Kept, parsed)
+	}
+	if !slices.Contains(j.bad, key) {
+		j.bad = append(j.bad, key)
+		j.refused = append(j.refused, wire.Error{Class: class, Message: object + ": " + err.Error(), Object: object})
+	}
+}
+
+func (e *Engine) observe(j *job) error {
+	var err error
+	if j.request.All {
+		j.seen, err = e.observeAll(j.owned)
+	} else {
+		j.seen, err = e.observeKeys(j.keys())
+	}
+	if err != nil {
+		return err
+	}
+	return e.observeAddresses(&j.seen, j.request, j.owned)
+}
+
+// keys are the valid keys that were listed.
+func (j *job) keys() []ipvs.ServiceKey {
+	keys := slices.Clone(j.request.Absent)
+	for _, virtualServer := range j.request.Desired {
+		keys = append(keys, virtualServer.ServiceKey)
+	}
+	return keys
+}
+
+func (j *job) plan() plan.Plan { return plan.Make(j.request, j.owned, j.seen.Observed, j.limits) }
+
+// CheckPolicy says why the host's policy file does not let this owner work, or nil.
+func (e *Engine) CheckPolicy() error {
+	_, err := e.Policy()
+	return err
+}
+
+// Fence is the highest pair accepted since boot; zero for none. The error is a sentence about ledger or lock.
+func (e *Engine) Fence() (wire.Fence, error) {
+	if err := e.Lock.Usable(); err != nil {
+		return wire.Fence{}, err
+	}
+	record, err := e.Ledger.Read()
+	return record.Fence, err
+}

@@ -1,0 +1,142 @@
+package apply
+
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/table"
+	"ipvs-operator.io/helper/wire"
+)
+
+// outcome is what became of a plan's changes.
+type outcome struct {
+	done   []plan.Change
+	errors []wire.Error
+	// again is set when reading and planning anew may repair what failed.
+	again bool
+	// foreignKeys and foreignAddresses were there already when we wanted to make them: someone else's.
+	foreignKeys      []ipvs.ServiceKey
+	foreignAddresses []address.Assigned
+}
+
+// execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
+// stop the others, but for changes that make no sense without the one that failed.
+func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]table.VirtualServer) outcome {
+	var result outcome
+	unborn := map[ipvs.ServiceKey]bool{}
+	for start := 0; start < len(changes); {
+		end := start
+		for end < len(changes) && changes[end].Phase == changes[start].Phase {
+			end++
+		}
+		switch phase := changes[start:end:end]; phase[0].Phase {
+		case plan.PhaseAddAddresses, plan.PhaseDeleteAddresses:
+			e.executeAddresses(phase, barren(changes, unborn, existing), &result)
+		default:
+			e.executeServers(phase, unborn, &result)
+		}
+		start = end
+	}
+	return result
+}
+
+func (e *Engine) executeServers(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
+	operations := make([]ipvs.Operation, len(phase))
+	for index, change := range phase {
+		operations[index] = ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination}
+	}
+	for index, err := range e.IPVS.Execute(operations) {
+		change := phase[index]
+		key := change.Service.ServiceKey
+		switch {
+		case err == nil:
+			result.done = append(result.done, change)
+		case change.Kind == plan.AddRealServer && unborn[key]:
+			// its virtual server was refused, which is reported
+		default:
+			if change.Kind == plan.AddVirtualServer {
+				unborn[key] = true
+				if errors.Is(err, unix.EEXIST) {
+					result.foreignKeys = append(result.foreignKeys, key)
+				}
+			}
+			result.fail(change, err)
+		}
+	}
+}
+
+var operationOf = map[plan.Kind]ipvs.OperationKind{
+	plan.AddVirtualServer:    ipvs.NewService,
+	plan.EditVirtualServer:   ipvs.SetService,
+	plan.DeleteVirtualServer: ipvs.DeleteService,
+	plan.AddRealServer:       ipvs.NewDestination,
+	plan.EditRealServer:      ipvs.SetDestination,
+	plan.DeleteRealServer:    ipvs.DeleteDestination,
+}
+
+// barren are VIPs that must not go up, because every virtual server that should be behind them was refused.
+func barren(changes []plan.Change, unborn map[ipvs.ServiceKey]bool, existing map[ipvs.ServiceKey]table.VirtualServer) map[netip.Addr]bool {
+	result := map[netip.Addr]bool{}
+	for key := range unborn {
+		result[key.Address] = true
+	}
+	if len(result) == 0 {
+		return result
+	}
+	for key := range existing {
+		delete(result, key.Address)
+	}
+	for _, change := range changes {
+		if change.Kind == plan.AddVirtualServer && !unborn[change.Service.ServiceKey] {
+			delete(result, change.Service.Address)
+		}
+	}
+	return result
+}
+
+func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]bool, result *outcome) {
+	for _, change := range phase {
+		if change.Kind == plan.DeleteAddress {
+			result.settle(change, e.Addresses.Delete(change.Address), unix.EADDRNOTAVAIL)
+			continue
+		}
+		if barren[change.Address.Address] {
+			continue
+		}
+		err := e.Addresses.Add(change.Address)
+		result.settle(change, err, unix.EEXIST)
+		if errors.Is(err, unix.EEXIST) {
+			result.foreignAddresses = append(result.foreignAddresses, change.Address)
+		}
+		if err != nil {
+			continue
+		}
+		if err := e.Addresses.Announce(change.Address); err != nil {
+			refusal := explain(change, err)
+			refusal.Class = wire.ClassPermanent
+			refusal.Message = "announce address " + change.Address.String() + ": " + describe(err) +
+				"; neighbours may send to the old place until their caches expire; give the helper cap_net_raw"
+			result.errors = append(result.errors, refusal)
+		}
+	}
+}
+
+// settle records one answer; the errno already means that there was nothing to do.
+func (o *outcome) settle(change plan.Change, err error, already unix.Errno) {
+	switch {
+	case err == nil:
+		o.done = append(o.done, change)
+	case !errors.Is(err, already):
+		o.fail(change, err)
+	}
+}
+
+func (o *outcome) fail(change plan.Change, err error) {
+	o.again = o.again || isTransient(err) || isStale(change, err)
+	o.errors = append(o.errors, explain(change, err))
+}

@@ -1,0 +1,116 @@
+package apply
+
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/table"
+)
+
+// view is what was read of the kernel in one request, and what does not concern us.
+type view struct {
+	plan.Observed
+	// complete is set when the whole table was read; foreign is known then.
+	complete bool
+	foreign  []ipvs.ServiceKey
+}
+
+// observeKeys reads the named virtual servers and nothing else.
+func (e *Engine) observeKeys(keys []ipvs.ServiceKey) (view, error) {
+	seen := view{Observed: plan.Observed{VirtualServers: map[ipvs.ServiceKey]table.VirtualServer{}, Addresses: map[address.Assigned]bool{}}}
+	return seen, e.refresh(&seen, keys)
+}
+
+// refresh reads the named virtual servers anew.
+func (e *Engine) refresh(seen *view, keys []ipvs.ServiceKey) error {
+	for _, key := range keys {
+		service, err := e.IPVS.Service(key)
+		if errors.Is(err, unix.ESRCH) {
+			delete(seen.VirtualServers, key)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		destinations, err := e.IPVS.Destinations(key)
+		if err != nil {
+			return err
+		}
+		seen.VirtualServers[key] = table.New(service, destinations)
+	}
+	return nil
+}
+
+// observeAll reads the whole table; of foreign virtual servers only the keys.
+func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
+	seen := view{complete: true, Observed: plan.Observed{VirtualServers: map[ipvs.ServiceKey]table.VirtualServer{}, Addresses: map[address.Assigned]bool{}}}
+	services, err := e.IPVS.Services()
+	if err != nil {
+		return view{}, err
+	}
+	for _, service := range services {
+		if !owned.Owns(service.ServiceKey) && !owned.IsOrphan(service.ServiceKey) {
+			seen.foreign = append(seen.foreign, service.ServiceKey)
+			continue
+		}
+		destinations, err := e.IPVS.Destinations(service.ServiceKey)
+		if err != nil {
+			return view{}, err
+		}
+		seen.VirtualServers[service.ServiceKey] = table.New(service, destinations)
+	}
+	return seen, nil
+}
+
+// observeAddresses asks for the VIPs in question: on the interface that carries VIPs now, and where we once put them.
+func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.Ownership) error {
+	byInterface := map[string]map[netip.Addr]bool{}
+	ask := func(interfaceName string, vip netip.Addr) {
+		if byInterface[interfaceName] == nil {
+			byInterface[interfaceName] = map[netip.Addr]bool{}
+		}
+		byInterface[interfaceName][vip] = true
+	}
+	listed := map[netip.Addr]bool{}
+	for _, virtualServer := range request.Desired {
+		ask(request.Interface, virtualServer.Address)
+		listed[virtualServer.Address] = true
+	}
+	for _, key := range request.Absent {
+		listed[key.Address] = true
+	}
+	for assigned := range owned.Addresses {
+		if request.All || listed[assigned.Address] {
+			ask(assigned.Interface, assigned.Address)
+		}
+	}
+	for interfaceName, addresses := range byInterface {
+		if err := e.observeInterface(seen, interfaceName, addresses); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) observeInterface(seen *view, interfaceName string, addresses map[netip.Addr]bool) error {
+	var asked []netip.Addr
+	for vip := range addresses {
+		asked = append(asked, vip)
+	}
+	held, err := e.Addresses.Held(interfaceName, asked)
+	if err != nil && !errors.Is(err, unix.ENODEV) { // a missing interface holds nothing; adding to it fails with a reason
+		return err
+	}
+	for _, vip := range asked {
+		delete(seen.Addresses, address.Assigned{Interface: interfaceName, Address: vip})
+		if held[vip] {
+			seen.Addresses[address.Assigned{Interface: interfaceName, Address: vip}] = true
+		}
+	}
+	return nil
+}

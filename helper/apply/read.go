@@ -1,0 +1,127 @@
+package apply
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/table"
+	"ipvs-operator.io/helper/wire"
+)
+
+// Read answers the owner's table as it is in the kernel now.
+func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
+	grant, err := e.Policy()
+	if err != nil {
+		return wire.ReadResult{}, &wire.Error{Class: wire.ClassPolicy, Message: err.Error()}
+	}
+	release, err := e.Lock.Acquire()
+	if err != nil {
+		return wire.ReadResult{}, lockFailure(err)
+	}
+	defer release()
+	record, err := e.Ledger.Read()
+	if err != nil {
+		return wire.ReadResult{}, failure("read the ledger", err)
+	}
+	owned := plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, InRange: grant.Owns}
+	seen, err := e.observeAll(owned)
+	if err == nil {
+		err = e.observeAddresses(&seen, plan.Request{All: true}, owned)
+	}
+	if err != nil {
+		return wire.ReadResult{}, failure("read the kernel's table", err)
+	}
+	e.tally.rebuild(seen, owned, grant.VirtualServers)
+	e.tally.revision = record.Revision
+	result := wire.ReadResult{TotalWrites: record.TotalWrites, TableHash: e.tally.sum.String(), Counts: e.tally.counts(),
+		Foreign: []wire.Key{}, Orphans: []wire.Key{}, Addresses: []string{}}
+	describeRest(&result, seen, owned)
+	describeOwn(&result, what, seen, owned)
+	return result, nil
+}
+
+func describeRest(result *wire.ReadResult, seen view, owned plan.Ownership) {
+	slices.SortFunc(seen.foreign, ipvs.ServiceKey.Compare)
+	for _, key := range seen.foreign {
+		if key.FirewallMark != 0 {
+			result.ForeignFirewallMarks = append(result.ForeignFirewallMarks, key.FirewallMark)
+			continue
+		}
+		result.Foreign = append(result.Foreign, wireKey(key))
+	}
+	for _, virtualServer := range inOrder(seen) {
+		if !owned.Owns(virtualServer.ServiceKey) {
+			result.Orphans = append(result.Orphans, wireKey(virtualServer.ServiceKey))
+		}
+	}
+	held := map[netip.Addr]bool{}
+	for assigned := range seen.Addresses {
+		held[assigned.Address] = true
+	}
+	for _, assigned := range slices.SortedFunc(maps.Keys(held), netip.Addr.Compare) {
+		result.Addresses = append(result.Addresses, assigned.String())
+	}
+}
+
+func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.Ownership) {
+	keys, virtualServers := []wire.Key{}, []wire.ObservedVirtualServer{}
+	for _, virtualServer := range inOrder(seen) {
+		if owned.Owns(virtualServer.ServiceKey) {
+			keys = append(keys, wireKey(virtualServer.ServiceKey))
+			virtualServers = append(virtualServers, observed(virtualServer, what == wire.WhatCounters))
+		}
+	}
+	switch what {
+	case wire.WhatKeys:
+		result.Keys = &keys
+	case wire.WhatFull, wire.WhatCounters:
+		result.VirtualServers = &virtualServers
+	}
+}
+
+func inOrder(seen view) []table.VirtualServer {
+	virtualServers := []table.VirtualServer{}
+	for _, virtualServer := range seen.VirtualServers {
+		virtualServers = append(virtualServers, virtualServer)
+	}
+	slices.SortFunc(virtualServers, func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
+	return virtualServers
+}
+
+func observed(virtualServer table.VirtualServer, withStats bool) wire.ObservedVirtualServer {
+	service := virtualServer.Service
+	result := wire.ObservedVirtualServer{
+		Key: wireKey(service.ServiceKey), Scheduler: service.Scheduler, SchedulerFlags: ipvs.SchedulerFlagNames(service.Scheduler, service.Flags),
+		OnePacket: service.Flags&ipvs.FlagOnePacket != 0, RealServers: []wire.ObservedRealServer{},
+	}
+	if service.Flags&ipvs.FlagPersistent != 0 {
+		result.Persistence = &wire.Persistence{TimeoutSeconds: int64(service.Timeout), PrefixLength: int64(service.PrefixLength)}
+	}
+	if withStats {
+		result.Stats = stats(service.Stats)
+	}
+	for _, destination := range virtualServer.Destinations {
+		described := wire.ObservedRealServer{
+			RealServer: wire.RealServer{
+				Address: destination.Address.String(), Port: int64(destination.Port), Weight: int64(destination.Weight),
+				ForwardingMethod: destination.ForwardingMethod.String(),
+				UpperThreshold:   int64(destination.UpperThreshold), LowerThreshold: int64(destination.LowerThreshold),
+			},
+			ActiveConnections: destination.Connections.Active, InactiveConnections: destination.Connections.Inactive,
+			PersistentConnections: destination.Connections.Persistent,
+		}
+		if withStats {
+			described.Stats = stats(destination.Stats)
+		}
+		result.RealServers = append(result.RealServers, described)
+	}
+	return result
+}
+
+func stats(counted ipvs.Stats) *wire.Stats {
+	return &wire.Stats{Connections: counted.Connections, InPackets: counted.InPackets, OutPackets: counted.OutPackets,
+		InBytes: counted.InBytes, OutBytes: counted.OutBytes}
+}

@@ -1,0 +1,184 @@
+// Package desired turns what the operator sent into kernel values, and refuses what the kernel would accept without
+// complaint although it cannot work (dataplane: port 0, protocol 1, ports that direct routing cannot translate …). Pure.
+package desired
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/table"
+	"ipvs-operator.io/helper/wire"
+)
+
+// ParseKey validates a virtual server's key. The error is a sentence.
+func ParseKey(key wire.Key) (ipvs.ServiceKey, error) {
+	protocol, err := parseProtocol(key.Protocol)
+	if err != nil {
+		return ipvs.ServiceKey{}, err
+	}
+	address, err := parseAddress(key.Address)
+	if err != nil {
+		return ipvs.ServiceKey{}, err
+	}
+	if address.IsMulticast() || address.IsUnspecified() {
+		return ipvs.ServiceKey{}, fmt.Errorf("address %s cannot be a VIP: use a unicast address", address)
+	}
+	port, err := parsePort(key.Port)
+	if err != nil {
+		return ipvs.ServiceKey{}, err
+	}
+	return ipvs.ServiceKey{Family: ipvs.FamilyOf(address), Protocol: protocol, Address: address, Port: port}, nil
+}
+
+// Parse validates a virtual server, whole. The error is a sentence about the first thing that is wrong.
+func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
+	key, err := ParseKey(sent.Key)
+	if err != nil {
+		return table.VirtualServer{}, err
+	}
+	service := ipvs.Service{ServiceKey: key, Scheduler: sent.Scheduler, PrefixLength: uint8(key.Family.Bits())}
+	if err := parseScheduling(sent, &service); err != nil {
+		return table.VirtualServer{}, err
+	}
+	var destinations []ipvs.Destination
+	for _, realServer := range sent.RealServers {
+		destination, err := parseRealServer(key, realServer)
+		if err != nil {
+			return table.VirtualServer{}, fmt.Errorf("real server %s: %w", describe(realServer.Address, realServer.Port), err)
+		}
+		destinations = append(destinations, destination)
+	}
+	virtualServer := table.New(service, destinations)
+	for index := 1; index < len(virtualServer.Destinations); index++ {
+		if virtualServer.Destinations[index].DestinationKey == virtualServer.Destinations[index-1].DestinationKey {
+			return table.VirtualServer{}, fmt.Errorf("real server %s is listed twice", virtualServer.Destinations[index].DestinationKey)
+		}
+	}
+	return virtualServer, nil
+}
+
+// Describe names a key as it was sent, valid or not, in the form of ServiceKey.String.
+func Describe(key wire.Key) string {
+	return key.Protocol + " " + describe(key.Address, key.Port)
+}
+
+func describe(address string, port int64) string {
+	if strings.Contains(address, ":") {
+		return fmt.Sprintf("[%s]:%d", address, port)
+	}
+	return fmt.Sprintf("%s:%d", address, port)
+}
+
+func parseScheduling(sent wire.VirtualServer, service *ipvs.Service) error {
+	if !slices.Contains(ipvs.SchedulerNames, sent.Scheduler) {
+		return fmt.Errorf("scheduler %q is unknown: use one of %s", sent.Scheduler, strings.Join(ipvs.SchedulerNames, ", "))
+	}
+	for _, name := range sent.SchedulerFlags {
+		bit, scheduler, known := ipvs.SchedulerFlag(name)
+		if !known {
+			return fmt.Errorf("scheduler flag %q is unknown: use sh-fallback, sh-port, mh-fallback, mh-port, flag-1, flag-2 or flag-3", name)
+		}
+		if scheduler != "" && scheduler != sent.Scheduler {
+			return fmt.Errorf("scheduler flag %s belongs to scheduler %s, not to %s", name, scheduler, sent.Scheduler)
+		}
+		service.Flags |= bit
+	}
+	if sent.OnePacket {
+		if service.Protocol != ipvs.UDP {
+			return fmt.Errorf("one-packet scheduling works with UDP only, not with %s", service.Protocol)
+		}
+		service.Flags |= ipvs.FlagOnePacket
+	}
+	if sent.Persistence == nil {
+		return nil
+	}
+	if sent.Persistence.TimeoutSeconds < 1 || sent.Persistence.TimeoutSeconds > maxPersistenceSeconds {
+		return fmt.Errorf("persistence timeout %d is outside 1 … %d seconds", sent.Persistence.TimeoutSeconds, maxPersistenceSeconds)
+	}
+	if sent.Persistence.PrefixLength < 1 || sent.Persistence.PrefixLength > int64(service.Family.Bits()) {
+		return fmt.Errorf("persistence prefix length %d is outside 1 … %d", sent.Persistence.PrefixLength, service.Family.Bits())
+	}
+	service.Flags |= ipvs.FlagPersistent
+	service.Timeout = uint32(sent.Persistence.TimeoutSeconds)
+	service.PrefixLength = uint8(sent.Persistence.PrefixLength)
+	return nil
+}
+
+// maxPersistenceSeconds is ipvsadm's limit (31 days). The kernel multiplies by HZ in 32 bits and wraps without a word.
+const maxPersistenceSeconds = 31 * 24 * 3600
+
+func parseRealServer(key ipvs.ServiceKey, sent wire.RealServer) (ipvs.Destination, error) {
+	address, err := parseAddress(sent.Address)
+	if err != nil {
+		return ipvs.Destination{}, err
+	}
+	port, err := parsePort(sent.Port)
+	if err != nil {
+		return ipvs.Destination{}, err
+	}
+	method, err := parseForwardingMethod(sent.ForwardingMethod)
+	switch {
+	case err != nil:
+		return ipvs.Destination{}, err
+	case address.IsMulticast() || address.IsUnspecified() || address.IsLinkLocalUnicast() || address.IsLoopback():
+		return ipvs.Destination{}, fmt.Errorf("address %s cannot be a real server: use a unicast address that can be routed", address)
+	case ipvs.FamilyOf(address) != key.Family:
+		return ipvs.Destination{}, fmt.Errorf("its address family differs from the virtual server's, which %s cannot translate", method)
+	case method == ipvs.DirectRouting && port != key.Port:
+		return ipvs.Destination{}, fmt.Errorf("its port differs from the virtual server's port %d, which direct routing cannot translate", key.Port)
+	case sent.Weight < 0 || sent.Weight > math.MaxInt32:
+		return ipvs.Destination{}, fmt.Errorf("weight %d is outside 0 … 2147483647", sent.Weight)
+	case sent.UpperThreshold < 0 || sent.UpperThreshold > math.MaxUint32:
+		return ipvs.Destination{}, fmt.Errorf("upper threshold %d is outside 0 … 4294967295", sent.UpperThreshold)
+	case sent.LowerThreshold < 0 || sent.LowerThreshold > sent.UpperThreshold:
+		return ipvs.Destination{}, fmt.Errorf("lower threshold %d is outside 0 … the upper threshold %d", sent.LowerThreshold, sent.UpperThreshold)
+	}
+	return ipvs.Destination{
+		DestinationKey:   ipvs.DestinationKey{Address: address, Port: port},
+		ForwardingMethod: method,
+		Weight:           uint32(sent.Weight),
+		UpperThreshold:   uint32(sent.UpperThreshold),
+		LowerThreshold:   uint32(sent.LowerThreshold),
+	}, nil
+}
+
+func parseProtocol(text string) (ipvs.Protocol, error) {
+	for _, protocol := range []ipvs.Protocol{ipvs.TCP, ipvs.UDP, ipvs.SCTP} {
+		if protocol.String() == text {
+			return protocol, nil
+		}
+	}
+	return 0, fmt.Errorf("protocol %q is unknown: use TCP, UDP or SCTP", text)
+}
+
+func parseForwardingMethod(text string) (ipvs.ForwardingMethod, error) {
+	for _, method := range []ipvs.ForwardingMethod{ipvs.DirectRouting, ipvs.Masquerading} {
+		if method.String() == text {
+			return method, nil
+		}
+	}
+	return 0, fmt.Errorf("forwarding method %q is unknown: use DirectRouting or Masquerading", text)
+}
+
+// parseAddress wants the one canonical spelling, so that equal addresses are equal strings on the wire.
+func parseAddress(text string) (netip.Addr, error) {
+	address, err := netip.ParseAddr(text)
+	if err != nil || address.Zone() != "" || address.Is4In6() {
+		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 or IPv6 address", text)
+	}
+	if address.String() != text {
+		return netip.Addr{}, fmt.Errorf("address %s is not in canonical form: write %s", text, address)
+	}
+	return address, nil
+}
+
+func parsePort(port int64) (uint16, error) {
+	if port < 1 || port > math.MaxUint16 {
+		return 0, fmt.Errorf("port %d is outside 1 … 65535", port)
+	}
+	return uint16(port), nil
+}

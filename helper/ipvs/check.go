@@ -1,0 +1,53 @@
+package ipvs
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxNameLength is IP_VS_SCHEDNAME_MAXLEN and IP_VS_PENAME_MAXLEN without the final NUL.
+const maxNameLength = 15
+
+// checkService answers as ip_vs_genl_parse_service and ip_vs_add_service do for a virtual server's contents.
+func checkService(service Service, schedulers map[string]bool) error {
+	switch {
+	case service.Family != IPv4 && service.Family != IPv6:
+		return unix.EAFNOSUPPORT
+	case len(service.Scheduler) > maxNameLength || len(service.PersistenceEngine) > maxNameLength:
+		return unix.EINVAL
+	case !schedulers[service.Scheduler]:
+		return unix.ENOENT
+	case service.PersistenceEngine != "" && service.PersistenceEngine != "sip":
+		return unix.ENOENT
+	case service.Family == IPv6 && (service.PrefixLength < 1 || service.PrefixLength > 128):
+		return unix.EINVAL
+	}
+	return nil
+}
+
+// checkDestination answers as ip_vs_add_dest and ip_vs_edit_dest do for a destination's contents.
+func checkDestination(service ServiceKey, destination Destination) error {
+	family := FamilyOf(destination.Address)
+	switch {
+	case family != service.Family && destination.ForwardingMethod != Tunneling:
+		return unix.EINVAL
+	case int32(destination.Weight) < 0:
+		return unix.ERANGE
+	case destination.LowerThreshold > destination.UpperThreshold:
+		return unix.ERANGE
+	case destination.ForwardingMethod == Tunneling && destination.Tunnel.Type == TunnelGUE && destination.Tunnel.Port == 0:
+		return unix.EINVAL
+	case !isUnicast(destination.Address):
+		return unix.EINVAL
+	}
+	return nil
+}
+
+// isUnicast: the kernel refuses multicast and broadcast real servers, and link-local ones of IPv6 (ip_vs_new_dest).
+func isUnicast(address netip.Addr) bool {
+	if address.Is4() {
+		return !address.IsMulticast() && address != netip.AddrFrom4([4]byte{255, 255, 255, 255}) && !address.IsUnspecified()
+	}
+	return !address.IsMulticast() && !address.IsLinkLocalUnicast() && !address.IsUnspecified()
+}

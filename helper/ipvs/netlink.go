@@ -1,0 +1,193 @@
+package ipvs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/rawnetlink"
+)
+
+// Netlink is the kernel's IPVS table of the network namespace in which it is first used. Not safe for concurrent use.
+type Netlink struct {
+	socket *rawnetlink.Socket
+	family uint16 // 0 until it has been looked up
+}
+
+// NewNetlink prepares a connection; nothing is opened before the first use.
+func NewNetlink() *Netlink {
+	return &Netlink{socket: rawnetlink.New(unix.NETLINK_GENERIC)}
+}
+
+// NewNetlinkWithBuffer is NewNetlink with a receive buffer of so many bytes, for tests in which acknowledgements get lost.
+func NewNetlinkWithBuffer(bytes int) *Netlink {
+	n := NewNetlink()
+	n.socket.ReceiveBuffer = bytes
+	return n
+}
+
+// dumpTries bounds how often a dump is repeated that contradicts itself.
+const dumpTries = 10
+
+// Services implements Kernel.
+func (n *Netlink) Services() ([]Service, error) {
+	return dump(n, genetlinkHeader(cmdGetService, familyVersion), decodeServiceMessage, func(service Service) ServiceKey { return service.ServiceKey })
+}
+
+// Destinations implements Kernel.
+func (n *Netlink) Destinations(key ServiceKey) ([]Destination, error) {
+	body, err := encodeServiceRequest(cmdGetDest, key)
+	if err != nil {
+		return nil, err
+	}
+	decode := func(body []byte) (Destination, error) { return decodeDestinationMessage(body, key.Family) }
+	return dump(n, body, decode, func(destination Destination) DestinationKey { return destination.DestinationKey })
+}
+
+// Service implements Kernel.
+func (n *Netlink) Service(key ServiceKey) (Service, error) {
+	if err := n.resolve(); err != nil {
+		return Service{}, err
+	}
+	body, err := encodeServiceRequest(cmdGetService, key)
+	if err != nil {
+		return Service{}, err
+	}
+	answer, err := n.socket.Get(n.message(body))
+	if err != nil {
+		return Service{}, lost(err)
+	}
+	return decodeServiceMessage(answer)
+}
+
+// Execute implements Kernel.
+func (n *Netlink) Execute(operations []Operation) []error {
+	results := make([]error, len(operations))
+	if err := n.resolve(); err != nil {
+		for index := range results {
+			results[index] = err
+		}
+		return results
+	}
+	var messages []netlink.Message
+	var origin []int
+	for index, operation := range operations {
+		body, err := encodeOperation(operation)
+		if err != nil {
+			results[index] = err
+			continue
+		}
+		messages = append(messages, n.message(body))
+		origin = append(origin, index)
+	}
+	for index, err := range n.socket.Batch(messages) {
+		results[origin[index]] = lost(err)
+	}
+	return results
+}
+
+// Probe implements Kernel.
+func (n *Netlink) Probe() error {
+	if err := n.resolve(); err != nil {
+		return err
+	}
+	_, err := n.socket.Get(n.message(genetlinkHeader(cmdGetInfo, familyVersion)))
+	return lost(err)
+}
+
+// Close implements Kernel.
+func (n *Netlink) Close() error { return n.socket.Close() }
+
+func (n *Netlink) message(body []byte) netlink.Message {
+	return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(n.family)}, Data: body}
+}
+
+// lost translates the socket's word for a lost answer into ours.
+func lost(err error) error {
+	if errors.Is(err, rawnetlink.ErrOutcomeUnknown) {
+		return ErrOutcomeUnknown
+	}
+	return err
+}
+
+// dump reads a list until it is consistent: the kernel's cursor is a position, so whoever writes meanwhile makes entries
+// appear twice (or be missed, which shows when a write contradicts it), and IPVS never says so.
+func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, error), keyOf func(T) K) ([]T, error) {
+	if err := n.resolve(); err != nil {
+		return nil, err
+	}
+	var failure error
+	for range dumpTries {
+		var entries []T
+		seen := map[K]bool{}
+		twice := false
+		err := n.socket.Dump(n.message(body), func(data []byte) error {
+			entry, err := decode(data)
+			if err != nil {
+				return err
+			}
+			twice = twice || seen[keyOf(entry)]
+			seen[keyOf(entry)] = true
+			entries = append(entries, entry)
+			return nil
+		})
+		switch {
+		case err == nil && !twice:
+			return entries, nil
+		case err == nil:
+			failure = rawnetlink.ErrInterrupted
+		case errors.Is(err, rawnetlink.ErrInterrupted), errors.Is(err, rawnetlink.ErrOutcomeUnknown), errors.Is(err, unix.EBUSY):
+			failure = err
+		default:
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, failure)
+}
+
+// resolve asks for the number of the family once. Asking loads the module where the kernel can (from 5.16 on).
+func (n *Netlink) resolve() error {
+	if n.family != 0 {
+		return nil
+	}
+	attributes := netlink.NewAttributeEncoder()
+	attributes.String(unix.CTRL_ATTR_FAMILY_NAME, familyName)
+	body, err := attributes.Encode()
+	if err != nil {
+		return err
+	}
+	answer, err := n.socket.Get(netlink.Message{
+		Header: netlink.Header{Type: unix.GENL_ID_CTRL},
+		Data:   append(genetlinkHeader(unix.CTRL_CMD_GETFAMILY, 1), body...),
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return ErrNoFamily
+	}
+	if err != nil {
+		return lost(err)
+	}
+	n.family, err = decodeFamilyID(answer)
+	return err
+}
+
+func decodeFamilyID(body []byte) (uint16, error) {
+	if len(body) < 4 {
+		return 0, fmt.Errorf("%w: family of %d bytes", ErrMalformed, len(body))
+	}
+	attributes, err := netlink.NewAttributeDecoder(body[4:])
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	var identifier uint16
+	for attributes.Next() {
+		if attributes.Type() == unix.CTRL_ATTR_FAMILY_ID {
+			identifier = attributes.Uint16()
+		}
+	}
+	if err := attributes.Err(); err != nil || identifier == 0 {
+		return 0, fmt.Errorf("%w: family without a number", ErrMalformed)
+	}
+	return identifier, nil
+}

@@ -1,0 +1,247 @@
+// Package ledger remembers, per owner, what this helper has made on the host since boot. It lives under /run, so it goes
+// when the kernel's table goes; a ledger of another boot is ignored.
+//
+// Two files: entries (keys and addresses; grows with the table, changes when something is made or removed) and state
+// (fence and counters; tiny, changes with every write). Both are replaced atomically. No fsync: what a power cut takes
+// from the ledger it takes from the kernel too.
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/wire"
+)
+
+// DefaultDirectory is where serve keeps ledgers and the lock.
+const DefaultDirectory = "/run/ipvs-operator"
+
+// Record is what is known of one owner.
+type Record struct {
+	// Fence is the highest pair accepted since boot; zero for none.
+	Fence wire.Fence
+	// TotalWrites counts kernel messages that changed something, since boot.
+	TotalWrites uint64
+	// Revision grows with every Write by any session: equal revisions mean that nobody else has written.
+	Revision uint64
+	// Keys are the virtual servers that we made or adopted; Addresses the VIPs that we added.
+	Keys      map[ipvs.ServiceKey]bool
+	Addresses map[address.Assigned]bool
+}
+
+// Ledger is one owner's files in one network namespace.
+type Ledger struct {
+	statePath   string
+	entriesPath string
+	bootID      string
+
+	cached      Record
+	cachedFile  os.FileInfo // of entries; nil when nothing is cached
+	entriesSeen bool
+}
+
+var ownerName = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?$`)
+
+// CheckOwner refuses a name that cannot be part of a file name. The error is a sentence.
+func CheckOwner(owner string) error {
+	if ownerName.MatchString(owner) {
+		return nil
+	}
+	return fmt.Errorf("owner %q is not a name: use 1 to 63 lower-case letters, digits, dots and dashes", owner)
+}
+
+// Open names the files; it touches nothing.
+func Open(directory, owner, netns, bootID string) *Ledger {
+	base := filepath.Join(directory, owner+"."+netns)
+	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", bootID: bootID}
+}
+
+type stateFile struct {
+	BootID      string `json:"bootId"`
+	Epoch       uint64 `json:"epoch"`
+	Generation  uint64 `json:"generation"`
+	TotalWrites uint64 `json:"totalWrites"`
+	Revision    uint64 `json:"revision"`
+}
+
+type entriesFile struct {
+	BootID    string   `json:"bootId"`
+	Keys      []string `json:"virtualServers"`
+	Addresses []string `json:"addresses"`
+}
+
+// Read answers what is recorded. Call it under the lock. The entries are parsed again only when another process has
+// replaced them. The maps belong to the ledger: change them through Write only.
+func (l *Ledger) Read() (Record, error) {
+	var state stateFile
+	if err := readJSON(l.statePath, &state); err != nil {
+		return Record{}, err
+	}
+	if state.BootID != l.bootID {
+		state = stateFile{}
+	}
+	if err := l.readEntries(state.Revision); err != nil {
+		return Record{}, err
+	}
+	l.cached.Fence = wire.Fence{Epoch: state.Epoch, Generation: state.Generation}
+	l.cached.TotalWrites = state.TotalWrites
+	l.cached.Revision = state.Revision
+	return l.cached, nil
+}
+
+func (l *Ledger) readEntries(revision uint64) error {
+	info, err := os.Stat(l.entriesPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return unreadable(l.entriesPath, err)
+	}
+	if l.entriesSeen && l.cached.Revision == revision && (info == nil && l.cachedFile == nil || info != nil && l.cachedFile != nil && os.SameFile(info, l.cachedFile)) {
+		return nil
+	}
+	var entries entriesFile
+	if err := readJSON(l.entriesPath, &entries); err != nil {
+		return err
+	}
+	if entries.BootID != l.bootID {
+		entries = entriesFile{}
+	}
+	record := Record{Keys: map[ipvs.ServiceKey]bool{}, Addresses: map[address.Assigned]bool{}}
+	for _, text := range entries.Keys {
+		key, err := ipvs.ParseServiceKey(text)
+		if err != nil {
+			return damaged(l.entriesPath, err)
+		}
+		record.Keys[key] = true
+	}
+	for _, text := range entries.Addresses {
+		assigned, err := address.Parse(text)
+		if err != nil {
+			return damaged(l.entriesPath, err)
+		}
+		record.Addresses[assigned] = true
+	}
+	l.cached, l.cachedFile, l.entriesSeen = record, info, true
+	return nil
+}
+
+// Delta is a change of the record.
+type Delta struct {
+	Fence           wire.Fence
+	Writes          uint64
+	AddKeys         []ipvs.ServiceKey
+	RemoveKeys      []ipvs.ServiceKey
+	AddAddresses    []address.Assigned
+	RemoveAddresses []address.Assigned
+}
+
+// Write records the change, if it is one; without a difference no file is touched. A fence lower than the recorded one
+// leaves that as it is. Call it under the lock, after Read.
+func (l *Ledger) Write(delta Delta) (Record, error) {
+	entriesChanged := l.change(delta)
+	if !entriesChanged && delta.Writes == 0 && !l.cached.Fence.Less(delta.Fence) {
+		return l.cached, nil
+	}
+	if l.cached.Fence.Less(delta.Fence) {
+		l.cached.Fence = delta.Fence
+	}
+	l.cached.TotalWrites += delta.Writes
+	l.cached.Revision++
+	if entriesChanged {
+		if err := l.writeEntries(); err != nil {
+			l.entriesSeen = false
+			return Record{}, err
+		}
+	}
+	err := replaceJSON(l.statePath, stateFile{l.bootID, l.cached.Fence.Epoch, l.cached.Fence.Generation, l.cached.TotalWrites, l.cached.Revision})
+	return l.cached, err
+}
+
+func (l *Ledger) change(delta Delta) bool {
+	changed := set(l.cached.Keys, delta.AddKeys, true)
+	changed = set(l.cached.Keys, delta.RemoveKeys, false) || changed
+	changed = set(l.cached.Addresses, delta.AddAddresses, true) || changed
+	return set(l.cached.Addresses, delta.RemoveAddresses, false) || changed
+}
+
+func set[K comparable](entries map[K]bool, keys []K, present bool) bool {
+	changed := false
+	for _, key := range keys {
+		if entries[key] == present {
+			continue
+		}
+		changed = true
+		if present {
+			entries[key] = true
+		} else {
+			delete(entries, key)
+		}
+	}
+	return changed
+}
+
+func (l *Ledger) writeEntries() error {
+	entries := entriesFile{BootID: l.bootID, Keys: []string{}, Addresses: []string{}}
+	for key := range l.cached.Keys {
+		entries.Keys = append(entries.Keys, key.String())
+	}
+	for assigned := range l.cached.Addresses {
+		entries.Addresses = append(entries.Addresses, assigned.String())
+	}
+	slices.Sort(entries.Keys)
+	slices.Sort(entries.Addresses)
+	if err := replaceJSON(l.entriesPath, entries); err != nil {
+		return err
+	}
+	info, err := os.Stat(l.entriesPath)
+	if err != nil {
+		return unreadable(l.entriesPath, err)
+	}
+	l.cachedFile = info
+	return nil
+}
+
+func readJSON(path string, target any) error {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return unreadable(path, err)
+	}
+	if err := json.Unmarshal(content, target); err != nil {
+		return damaged(path, err)
+	}
+	return nil
+}
+
+func unreadable(path string, cause error) error {
+	return fmt.Errorf("ledger %s cannot be read: %w; give its directory to the helper's user", path, cause)
+}
+
+func damaged(path string, cause error) error {
+	return fmt.Errorf("ledger %s is damaged: %w; remove the file, then entries equal to what is wanted are adopted and others reported as orphans", path, cause)
+}
+
+// replaceJSON writes a new file and renames it over the old one, so that a reader sees one or the other, whole.
+func replaceJSON(path string, value any) error {
+	content, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode ledger: %w", err)
+	}
+	temporary := path + ".new"
+	_ = os.Remove(temporary) // a rest of another user's interrupted write could not be opened
+	if err := os.WriteFile(temporary, append(content, '\n'), 0o644); err != nil {
+		return fmt.Errorf("ledger %s cannot be written: %w; give its directory to the helper's user", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("ledger %s cannot be replaced: %w; give its directory to the helper's user", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLockBusy says that another request held the lock all the time we were willing to wait.
+var ErrLockBusy = errors.New("another request on this director is still being carried out: try again")
+
+// Lock serialises everyone who reads and writes one network namespace's table, whatever the owner: dumps are consistent
+// only while nobody writes (the kernel's cursor is a position, and IPVS never reports an interrupted dump).
+type Lock struct {
+	path string
+	// Patience is how long to wait for the lock.
+	Patience time.Duration
+}
+
+// NewLock names the lock file of a network namespace; it touches nothing.
+func NewLock(directory, netns string) *Lock {
+	return &Lock{path: filepath.Join(directory, netns+".lock"), Patience: 20 * time.Second}
+}
+
+// Usable says why lock and ledgers cannot be kept in the directory, or nil.
+func (l *Lock) Usable() error {
+	directory := filepath.Dir(l.path)
+	if err := unix.Access(directory, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("state directory %s cannot be written: %w; create it for the helper's user (systemd-tmpfiles)", directory, err)
+	}
+	return nil
+}
+
+// Acquire waits for the lock and returns what releases it. The kernel releases it too when the process dies.
+func (l *Lock) Acquire() (release func(), err error) {
+	// Read-only suffices for flock, and lets root and the helper's user share the file whoever made it.
+	file, err := os.OpenFile(l.path, os.O_RDONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s cannot be opened: %w; create its directory for the helper's user (systemd-tmpfiles)", l.path, err)
+	}
+	for deadline := time.Now().Add(l.Patience); ; time.Sleep(2 * time.Millisecond) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			_ = file.Close()
+			return nil, fmt.Errorf("lock %s: %w", l.path, err)
+		}
+		if time.Now().After(deadline) {
+			_ = file.Close()
+			return nil, ErrLockBusy
+		}
+	}
+}

@@ -1,0 +1,135 @@
+// Package plan computes what has to change in the kernel so that it becomes as desired: changes as data, in the order in
+// which they are safe. Pure: it sees values and returns values.
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+)
+
+// Kind is what a change does; the spelling is the wire's.
+type Kind string
+
+// The kinds of change.
+const (
+	AddVirtualServer    Kind = "addVirtualServer"
+	EditVirtualServer   Kind = "editVirtualServer"
+	DeleteVirtualServer Kind = "deleteVirtualServer"
+	AddRealServer       Kind = "addRealServer"
+	EditRealServer      Kind = "editRealServer"
+	DeleteRealServer    Kind = "deleteRealServer"
+	AddAddress          Kind = "addAddress"
+	DeleteAddress       Kind = "deleteAddress"
+)
+
+// Phase orders the changes of one request (dataplane 9.1): whatever brings capacity comes before whatever takes it away,
+// a VIP goes up after the virtual servers behind it and comes down before them.
+type Phase int
+
+// The phases, in order.
+const (
+	PhaseNewVirtualServers Phase = iota
+	PhaseRealServers
+	PhaseEditVirtualServers
+	PhaseAddAddresses
+	PhaseDrains
+	PhaseDeleteRealServers
+	PhaseDeleteAddresses
+	PhaseDeleteVirtualServers
+)
+
+// Change is one write to the kernel. Service is set but for addresses; Destination for real servers; Address for addresses.
+// Before is what an edit replaces.
+type Change struct {
+	Kind        Kind
+	Phase       Phase
+	Service     ipvs.Service
+	Destination ipvs.Destination
+	Address     address.Assigned
+	Before      Before
+}
+
+// Before is the entry that an edit replaces, as it was read.
+type Before struct {
+	Service     ipvs.Service
+	Destination ipvs.Destination
+}
+
+// Object names what the change is about: a virtual server, also for its real servers, or an address.
+func (c Change) Object() string {
+	if c.Kind == AddAddress || c.Kind == DeleteAddress {
+		return c.Address.Address.String()
+	}
+	return c.Service.ServiceKey.String()
+}
+
+// Sentence says the change in words.
+func (c Change) Sentence() string {
+	switch c.Kind {
+	case AddVirtualServer:
+		return fmt.Sprintf("add virtual server %s with %s", c.Object(), describeService(c.Service))
+	case EditVirtualServer:
+		return fmt.Sprintf("change virtual server %s from %s to %s", c.Object(), describeService(c.Before.Service), describeService(c.Service))
+	case DeleteVirtualServer:
+		return "delete virtual server " + c.Object()
+	case AddRealServer:
+		return fmt.Sprintf("add real server %s %s to %s", c.Destination.DestinationKey, describeNewDestination(c.Destination), c.Object())
+	case EditRealServer:
+		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
+	case DeleteRealServer:
+		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, c.Object())
+	case AddAddress:
+		return fmt.Sprintf("add address %s to interface %s", c.Address.Address, c.Address.Interface)
+	case DeleteAddress:
+		return fmt.Sprintf("delete address %s from interface %s", c.Address.Address, c.Address.Interface)
+	}
+	return string(c.Kind)
+}
+
+func describeService(service ipvs.Service) string {
+	parts := []string{"scheduler " + service.Scheduler}
+	if names := ipvs.SchedulerFlagNames(service.Scheduler, service.Flags); len(names) > 0 {
+		parts[0] += " (" + strings.Join(names, ",") + ")"
+	}
+	if service.Flags&ipvs.FlagPersistent != 0 {
+		parts = append(parts, fmt.Sprintf("persistence %d s per /%d", service.Timeout, service.PrefixLength))
+	}
+	if service.Flags&ipvs.FlagOnePacket != 0 {
+		parts = append(parts, "one-packet scheduling")
+	}
+	if service.PersistenceEngine != "" {
+		parts = append(parts, "persistence engine "+service.PersistenceEngine)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeNewDestination(destination ipvs.Destination) string {
+	text := fmt.Sprintf("weight %d", destination.Weight)
+	if destination.ForwardingMethod != ipvs.DirectRouting {
+		text += " by " + destination.ForwardingMethod.String()
+	}
+	if destination.UpperThreshold != 0 {
+		text += fmt.Sprintf(" thresholds %d/%d", destination.UpperThreshold, destination.LowerThreshold)
+	}
+	return text
+}
+
+func describeEdit(before, after ipvs.Destination) string {
+	var parts []string
+	if before.Weight != after.Weight {
+		parts = append(parts, fmt.Sprintf("weight %d to %d", before.Weight, after.Weight))
+	}
+	if before.ForwardingMethod != after.ForwardingMethod {
+		parts = append(parts, fmt.Sprintf("forwarding method %s to %s", before.ForwardingMethod, after.ForwardingMethod))
+	}
+	if before.UpperThreshold != after.UpperThreshold || before.LowerThreshold != after.LowerThreshold {
+		parts = append(parts, fmt.Sprintf("thresholds %d/%d to %d/%d", before.UpperThreshold, before.LowerThreshold, after.UpperThreshold, after.LowerThreshold))
+	}
+	if before.Tunnel != after.Tunnel {
+		parts = append(parts, fmt.Sprintf("tunnel %v to %v", before.Tunnel, after.Tunnel))
+	}
+	return strings.Join(parts, ", ")
+}

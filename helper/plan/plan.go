@@ -1,0 +1,224 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/table"
+)
+
+// Request is what shall be, validated and allowed by policy.
+type Request struct {
+	Owner     string
+	Interface string
+	// All makes Desired the owner's whole table; else only Desired and Absent are looked at.
+	All     bool
+	Desired []table.VirtualServer
+	Absent  []ipvs.ServiceKey
+	// Kept are keys that were asked for but refused: what is in the kernel under them stays as it is.
+	Kept []ipvs.ServiceKey
+}
+
+// Ownership is what this owner made (from the ledger) and where it may write (from the policy).
+type Ownership struct {
+	Keys      map[ipvs.ServiceKey]bool
+	Addresses map[address.Assigned]bool
+	InRange   func(netip.Addr) bool
+}
+
+// Owns reports whether a virtual server is ours: made by us, and within our ranges.
+func (o Ownership) Owns(key ipvs.ServiceKey) bool {
+	return o.Keys[key] && key.FirewallMark == 0 && o.InRange(key.Address)
+}
+
+// IsOrphan reports whether a virtual server is within our ranges but was not made by us.
+func (o Ownership) IsOrphan(key ipvs.ServiceKey) bool {
+	return !o.Keys[key] && key.FirewallMark == 0 && o.InRange(key.Address)
+}
+
+// Observed is what was read from the kernel: of the virtual servers in question those that exist, and of the addresses in
+// question those that are held.
+type Observed struct {
+	VirtualServers map[ipvs.ServiceKey]table.VirtualServer
+	Addresses      map[address.Assigned]bool
+}
+
+// Limits are the policy's limits on a request; 0 is no limit.
+type Limits struct {
+	VirtualServers int
+	Deletions      int
+}
+
+// Refusal is one virtual server that stays as it is, and why.
+type Refusal struct {
+	Key       ipvs.ServiceKey
+	Collision bool // else the policy's limit
+	Message   string
+}
+
+// Plan is the outcome: changes in order, what was refused, what was found as wanted and becomes ours without a write.
+type Plan struct {
+	Changes  []Change
+	Refusals []Refusal
+	Adopted  []ipvs.ServiceKey
+}
+
+type planner struct {
+	request  Request
+	owned    Ownership
+	observed Observed
+	limits   Limits
+	plan     Plan
+	deleted  map[ipvs.ServiceKey]bool
+	desired  map[ipvs.ServiceKey]bool // those that shall be and are not refused
+}
+
+// Make compares and decides. The order of Desired, and of real servers in it, does not matter.
+func Make(request Request, owned Ownership, observed Observed, limits Limits) Plan {
+	p := &planner{request: request, owned: owned, observed: observed, limits: limits,
+		deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
+	sorted := slices.SortedFunc(slices.Values(request.Desired), func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
+	p.planDeletions()
+	room := p.room()
+	for _, virtualServer := range sorted {
+		p.planVirtualServer(virtualServer, &room)
+	}
+	p.limitDeletions()
+	p.planAddresses()
+	slices.SortStableFunc(p.plan.Changes, func(a, b Change) int { return int(a.Phase - b.Phase) })
+	return p.plan
+}
+
+func (p *planner) planDeletions() {
+	for _, key := range p.unwanted() {
+		if _, exists := p.observed.VirtualServers[key]; !exists {
+			continue
+		}
+		if !p.owned.Owns(key) {
+			p.refuseCollision(key, "shall be absent, but was not made by owner %s and is left alone: remove it by hand (ipvsadm -D) if nobody needs it")
+			continue
+		}
+		p.deleted[key] = true
+		p.add(Change{Kind: DeleteVirtualServer, Phase: PhaseDeleteVirtualServers, Service: p.observed.VirtualServers[key].Service})
+	}
+}
+
+// unwanted lists the keys to remove, in canonical order.
+func (p *planner) unwanted() []ipvs.ServiceKey {
+	if !p.request.All {
+		return slices.SortedFunc(slices.Values(p.request.Absent), ipvs.ServiceKey.Compare)
+	}
+	wanted := map[ipvs.ServiceKey]bool{}
+	for _, virtualServer := range p.request.Desired {
+		wanted[virtualServer.ServiceKey] = true
+	}
+	for _, key := range p.request.Kept {
+		wanted[key] = true
+	}
+	var keys []ipvs.ServiceKey
+	for key := range p.observed.VirtualServers {
+		if p.owned.Owns(key) && !wanted[key] {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, ipvs.ServiceKey.Compare)
+	return keys
+}
+
+// room is how many virtual servers may still be added; negative for no limit.
+func (p *planner) room() int {
+	if p.limits.VirtualServers == 0 {
+		return -1
+	}
+	return max(0, p.limits.VirtualServers-len(p.owned.Keys)+len(p.deleted))
+}
+
+func (p *planner) planVirtualServer(wanted table.VirtualServer, room *int) {
+	key := wanted.ServiceKey
+	existing, exists := p.observed.VirtualServers[key]
+	switch {
+	case exists && !p.owned.Owns(key) && !table.Same(wanted, existing):
+		p.refuseCollision(key, "exists on this director with other contents and was not made by owner %s: remove it (ipvsadm -D) or ask for another address")
+		return
+	case exists && !p.owned.Owns(key):
+		p.plan.Adopted = append(p.plan.Adopted, key)
+	case exists:
+		p.planEdits(wanted, existing)
+	case *room == 0 && !p.owned.Keys[key]:
+		p.refuse(Refusal{Key: key, Message: fmt.Sprintf("policy rule owners.%s.maxVirtualServers (%d) forbids one more virtual server", p.request.Owner, p.limits.VirtualServers)})
+		return
+	default:
+		if !p.owned.Keys[key] {
+			*room--
+		}
+		p.planNew(wanted)
+	}
+	p.desired[key] = true
+}
+
+func (p *planner) planNew(wanted table.VirtualServer) {
+	p.add(Change{Kind: AddVirtualServer, Phase: PhaseNewVirtualServers, Service: wanted.Service})
+	for _, destination := range wanted.Destinations {
+		p.add(Change{Kind: AddRealServer, Phase: PhaseNewVirtualServers, Service: wanted.Service, Destination: destination})
+	}
+}
+
+func (p *planner) planEdits(wanted, existing table.VirtualServer) {
+	if !table.SameService(wanted.Service, existing.Service) {
+		p.add(Change{Kind: EditVirtualServer, Phase: PhaseEditVirtualServers, Service: wanted.Service, Before: Before{Service: existing.Service}})
+	}
+	for _, destination := range wanted.Destinations {
+		before, exists := existing.Destination(destination.DestinationKey)
+		switch {
+		case !exists:
+			p.add(Change{Kind: AddRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination})
+		case !table.SameDestination(before, destination):
+			phase := PhaseRealServers
+			if destination.Weight == 0 && before.Weight > 0 {
+				phase = PhaseDrains
+			}
+			p.add(Change{Kind: EditRealServer, Phase: phase, Service: wanted.Service, Destination: destination, Before: Before{Destination: before}})
+		}
+	}
+	for _, destination := range existing.Destinations {
+		if _, stays := wanted.Destination(destination.DestinationKey); !stays {
+			p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: wanted.Service, Destination: destination})
+		}
+	}
+}
+
+// limitDeletions takes all deletions out of the plan when there are more than the policy allows: which of them would be
+// right nobody can know here.
+func (p *planner) limitDeletions() {
+	isDeletion := func(change Change) bool { return change.Kind == DeleteVirtualServer || change.Kind == DeleteRealServer }
+	count := 0
+	for _, change := range p.plan.Changes {
+		if isDeletion(change) {
+			count++
+		}
+	}
+	if p.limits.Deletions == 0 || count <= p.limits.Deletions {
+		return
+	}
+	refused := map[ipvs.ServiceKey]bool{}
+	for _, change := range p.plan.Changes {
+		if key := change.Service.ServiceKey; isDeletion(change) && !refused[key] {
+			refused[key] = true
+			p.refuse(Refusal{Key: key, Message: fmt.Sprintf("policy rule owners.%s.maxDeletionsPerRequest (%d) forbids the %d deletions of this request; none was carried out",
+				p.request.Owner, p.limits.Deletions, count)})
+		}
+	}
+	p.plan.Changes = slices.DeleteFunc(p.plan.Changes, isDeletion)
+	clear(p.deleted)
+}
+
+func (p *planner) add(change Change) { p.plan.Changes = append(p.plan.Changes, change) }
+
+func (p *planner) refuse(refusal Refusal) { p.plan.Refusals = append(p.plan.Refusals, refusal) }
+
+func (p *planner) refuseCollision(key ipvs.ServiceKey, format string) {
+	p.refuse(Refusal{Key: key, Collision: true, Message: key.String() + " " + fmt.Sprintf(format, p.request.Owner)})
+}

@@ -1,0 +1,231 @@
+package rawnetlink
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrOutcomeUnknown says that a request was sent and its answer was lost: it may or may not have been carried out.
+var ErrOutcomeUnknown = errors.New("the kernel's acknowledgement was lost")
+
+// ErrInterrupted says that a dump changed while it was read: read again.
+var ErrInterrupted = errors.New("the kernel's table changed while it was read")
+
+// Sizes and limits. The kernel sizes dump datagrams by the largest buffer a socket has received with, up to 32 KiB; a
+// smaller one later would be cut off. 32 to 64 messages per sendmsg is where batching stops paying, and so many
+// acknowledgements always fit into the default receive buffer.
+const (
+	receiveBytes     = 64 << 10
+	batchMessages    = 64
+	batchBytes       = 64 << 10
+	socketBuffer     = 4 << 20
+	answerTimeout    = 10 * time.Second
+	dumpMessageLimit = 1 << 20
+)
+
+// Socket is a lazily opened netlink socket. After an answer was lost it is replaced by a new one. Not safe for concurrent use.
+type Socket struct {
+	protocol int
+	fd       int // -1 when closed
+	sequence uint32
+	buffer   []byte
+	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost.
+	ReceiveBuffer int
+}
+
+// New prepares a socket of a netlink protocol (unix.NETLINK_GENERIC, unix.NETLINK_ROUTE); it opens nothing yet.
+func New(protocol int) *Socket {
+	return &Socket{protocol: protocol, fd: -1, buffer: make([]byte, receiveBytes)}
+}
+
+// Close releases the socket; it is opened again when used.
+func (s *Socket) Close() error {
+	if s.fd < 0 {
+		return nil
+	}
+	fd := s.fd
+	s.fd = -1
+	return unix.Close(fd)
+}
+
+// Batch sends the messages, many at a time, and returns one result for each: nil, the errno, or ErrOutcomeUnknown.
+func (s *Socket) Batch(messages []netlink.Message) []error {
+	results := make([]error, len(messages))
+	for start := 0; start < len(messages); {
+		end, bytes := start, 0
+		for end < len(messages) && end-start < batchMessages && bytes < batchBytes {
+			bytes += headerLength + len(messages[end].Data)
+			end++
+		}
+		s.batch(messages[start:end], results[start:end])
+		start = end
+	}
+	return results
+}
+
+func (s *Socket) batch(messages []netlink.Message, results []error) {
+	first, err := s.send(messages, netlink.Request|netlink.Acknowledge)
+	if err != nil {
+		for index := range results {
+			results[index] = err
+		}
+		return
+	}
+	for index := range results {
+		results[index] = ErrOutcomeUnknown
+	}
+	for missing := len(messages); missing > 0; {
+		answers, err := s.receive()
+		if err != nil {
+			_ = s.Close() // late answers must not meet the next request
+			return
+		}
+		for _, answer := range answers {
+			index := int(answer.Header.Sequence - first)
+			if answer.Header.Type != netlink.Error || index < 0 || index >= len(results) || !errors.Is(results[index], ErrOutcomeUnknown) {
+				continue
+			}
+			results[index] = errnoIn(answer)
+			missing--
+		}
+	}
+}
+
+// Get sends one request that is answered by at most one message, and returns the answer's data.
+func (s *Socket) Get(message netlink.Message) ([]byte, error) {
+	first, err := s.send([]netlink.Message{message}, netlink.Request|netlink.Acknowledge)
+	if err != nil {
+		return nil, err
+	}
+	var data []byte
+	for {
+		answers, err := s.receive()
+		if err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+		for _, answer := range answers {
+			if answer.Header.Sequence != first {
+				continue
+			}
+			if answer.Header.Type == netlink.Error {
+				return data, errnoIn(answer)
+			}
+			data = append([]byte(nil), answer.Data...)
+		}
+	}
+}
+
+// Dump sends one request that is answered by a list, and calls visit for the data of each.
+func (s *Socket) Dump(message netlink.Message, visit func(data []byte) error) error {
+	first, err := s.send([]netlink.Message{message}, netlink.Request|netlink.Dump)
+	if err != nil {
+		return err
+	}
+	interrupted := false
+	for received := 0; received < dumpMessageLimit; {
+		answers, err := s.receive()
+		if err != nil {
+			_ = s.Close()
+			return err
+		}
+		for _, answer := range answers {
+			if answer.Header.Sequence != first {
+				continue
+			}
+			interrupted = interrupted || answer.Header.Flags&netlink.DumpInterrupted != 0
+			if answer.Header.Type == netlink.Done || answer.Header.Type == netlink.Error {
+				if err := errnoIn(answer); err != nil || !interrupted {
+					return err
+				}
+				return ErrInterrupted
+			}
+			received++
+			if err := visit(answer.Data); err != nil {
+				_ = s.Close()
+				return err
+			}
+		}
+	}
+	_ = s.Close()
+	return fmt.Errorf("%w: a dump of more than %d entries", ErrMalformed, dumpMessageLimit)
+}
+
+// send writes the messages in one system call and returns the sequence number of the first.
+func (s *Socket) send(messages []netlink.Message, flags netlink.HeaderFlags) (uint32, error) {
+	if err := s.open(); err != nil {
+		return 0, err
+	}
+	first := s.sequence + 1
+	var buffer []byte
+	for _, message := range messages {
+		s.sequence++
+		message.Header.Sequence = s.sequence
+		message.Header.Flags |= flags
+		buffer = appendMessage(buffer, message)
+	}
+	for {
+		err := unix.Sendto(s.fd, buffer, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		if errors.Is(err, unix.EINTR) { // answered before the kernel has looked at the messages
+			continue
+		}
+		if err != nil {
+			_ = s.Close()
+		}
+		return first, err
+	}
+}
+
+// receive waits for one datagram of the kernel.
+func (s *Socket) receive() ([]netlink.Message, error) {
+	for deadline := time.Now().Add(answerTimeout); ; {
+		count, _, flags, from, err := unix.Recvmsg(s.fd, s.buffer, nil, unix.MSG_TRUNC)
+		sender, isNetlink := from.(*unix.SockaddrNetlink)
+		switch {
+		case errors.Is(err, unix.EINTR) && time.Now().Before(deadline):
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			return nil, ErrOutcomeUnknown
+		case err != nil:
+			return nil, err
+		case isNetlink && sender.Pid != 0:
+			// not from the kernel
+		case flags&unix.MSG_TRUNC != 0 || count > len(s.buffer):
+			return nil, fmt.Errorf("%w: a datagram of %d bytes was cut off", ErrMalformed, count)
+		default:
+			return Parse(s.buffer[:count])
+		}
+	}
+}
+
+func (s *Socket) open() error {
+	if s.fd >= 0 {
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, s.protocol)
+	if err != nil {
+		return err
+	}
+	timeout := unix.NsecToTimeval(answerTimeout.Nanoseconds())
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	s.setBuffers(fd)
+	s.fd = fd
+	return nil
+}
+
+// setBuffers asks for more room than the default, as far as the kernel lets us: batches are small enough for either.
+func (s *Socket) setBuffers(fd int) {
+	if s.ReceiveBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, s.ReceiveBuffer)
+		return
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
+	}
+}

@@ -1,0 +1,77 @@
+// Package table holds virtual servers whole (with their real servers), their canonical order, equality and digest. Pure.
+package table
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ipvs-operator.io/helper/ipvs"
+)
+
+// VirtualServer is a virtual server with its destinations in canonical order (address, port).
+type VirtualServer struct {
+	ipvs.Service
+	Destinations []ipvs.Destination
+}
+
+// New puts the destinations into canonical order.
+func New(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
+	sorted := slices.Clone(destinations)
+	slices.SortFunc(sorted, func(a, b ipvs.Destination) int { return a.DestinationKey.Compare(b.DestinationKey) })
+	return VirtualServer{service, sorted}
+}
+
+// Destination finds a real server by its key.
+func (v VirtualServer) Destination(key ipvs.DestinationKey) (ipvs.Destination, bool) {
+	index, found := slices.BinarySearchFunc(v.Destinations, key, func(destination ipvs.Destination, key ipvs.DestinationKey) int {
+		return destination.DestinationKey.Compare(key)
+	})
+	if !found {
+		return ipvs.Destination{}, false
+	}
+	return v.Destinations[index], true
+}
+
+// SameService compares what a user sets on a virtual server. The kernel's own flag and the counters do not count, nor do
+// timeout and prefix without persistence: the kernel keeps them then, but does nothing with them.
+func SameService(a, b ipvs.Service) bool {
+	return comparableService(a) == comparableService(b)
+}
+
+func comparableService(service ipvs.Service) ipvs.Service {
+	service.Flags &= ipvs.OwnFlags
+	service.Stats = ipvs.Stats{}
+	if service.Flags&ipvs.FlagPersistent == 0 {
+		service.Timeout, service.PrefixLength = 0, 0
+	}
+	return service
+}
+
+// SameDestination compares what a user sets on a real server; connections and counters do not count.
+func SameDestination(a, b ipvs.Destination) bool {
+	return comparableDestination(a) == comparableDestination(b)
+}
+
+func comparableDestination(destination ipvs.Destination) ipvs.Destination {
+	destination.Connections, destination.Stats = ipvs.Connections{}, ipvs.Stats{}
+	return destination
+}
+
+// Same reports whether two virtual servers are equal in everything a user sets.
+func Same(a, b VirtualServer) bool {
+	return SameService(a.Service, b.Service) && slices.EqualFunc(a.Destinations, b.Destinations, SameDestination)
+}
+
+// Digest is a hash over everything a user sets on a virtual server: equal exactly when Same.
+func Digest(v VirtualServer) [sha256.Size]byte {
+	var text strings.Builder
+	service := comparableService(v.Service)
+	fmt.Fprintf(&text, "%s %s %#x %d/%d %q\n", v.ServiceKey, service.Scheduler, service.Flags, service.Timeout, service.PrefixLength, service.PersistenceEngine)
+	for _, destination := range v.Destinations {
+		fmt.Fprintf(&text, "%s %d %d %d %d %v\n", destination.DestinationKey, destination.ForwardingMethod, destination.Weight,
+			destination.UpperThreshold, destination.LowerThreshold, destination.Tunnel)
+	}
+	return sha256.Sum256([]byte(text.String()))
+}

@@ -1,0 +1,186 @@
+package wire
+
+// ProtocolMin and ProtocolMax are the versions of the protocol that this helper speaks.
+const (
+	ProtocolMin = 1
+	ProtocolMax = 1
+)
+
+// Hello is the helper's first frame: who it is, where it runs, what this host can do, and what makes it unfit.
+type Hello struct {
+	Type         string        `json:"type"`
+	Protocol     ProtocolRange `json:"protocol"`
+	Version      string        `json:"version"`
+	Owner        string        `json:"owner"`
+	BootID       string        `json:"bootId"`
+	MachineID    string        `json:"machineId"`
+	Netns        string        `json:"netns"`
+	Kernel       string        `json:"kernel"`
+	Epoch        uint64        `json:"epoch"`
+	Generation   uint64        `json:"generation"`
+	Capabilities Capabilities  `json:"capabilities"`
+	Problems     []string      `json:"problems"`
+}
+
+// ProtocolRange is a closed range of protocol versions.
+type ProtocolRange struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+// Capabilities says what the host's kernel and this process can do.
+type Capabilities struct {
+	IPVS              bool     `json:"ipvs"`
+	NetAdmin          bool     `json:"netAdmin"`
+	Schedulers        []string `json:"schedulers"`
+	ForwardingMethods []string `json:"forwardingMethods"`
+	Families          []string `json:"families"`
+}
+
+// Fence is the pair that orders writers: the operator's Lease transition count, then its own counter.
+type Fence struct {
+	Epoch      uint64 `json:"epoch"`
+	Generation uint64 `json:"generation"`
+}
+
+// Less reports whether f is older than other.
+func (f Fence) Less(other Fence) bool {
+	return f.Epoch < other.Epoch || f.Epoch == other.Epoch && f.Generation < other.Generation
+}
+
+// Key names a virtual server as the operator wrote it; nothing about it is known to be valid.
+type Key struct {
+	Address  string `json:"address"`
+	Port     int64  `json:"port"`
+	Protocol string `json:"protocol"`
+}
+
+// Persistence is IPVS persistence: seconds, and the prefix under which clients count as one.
+type Persistence struct {
+	TimeoutSeconds int64 `json:"timeoutSeconds"`
+	PrefixLength   int64 `json:"prefixLength"`
+}
+
+// VirtualServer is one virtual server, whole, as the operator wants it. Values are not validated yet.
+type VirtualServer struct {
+	Key
+	Scheduler      string       `json:"scheduler"`
+	SchedulerFlags []string     `json:"schedulerFlags"`
+	Persistence    *Persistence `json:"persistence,omitempty"`
+	OnePacket      bool         `json:"onePacket"`
+	RealServers    []RealServer `json:"realServers"`
+}
+
+// RealServer is one destination as the operator wants it. Values are not validated yet.
+type RealServer struct {
+	Address          string `json:"address"`
+	Port             int64  `json:"port"`
+	Weight           int64  `json:"weight"`
+	ForwardingMethod string `json:"forwardingMethod"`
+	UpperThreshold   int64  `json:"upperThreshold"`
+	LowerThreshold   int64  `json:"lowerThreshold"`
+}
+
+// Class says what an error means to the caller; see docs/wire-protocol.md.
+type Class string
+
+// The classes of docs/wire-protocol.md.
+const (
+	ClassRetry     Class = "retry"
+	ClassPermanent Class = "permanent"
+	ClassObject    Class = "object"
+	ClassPolicy    Class = "policy"
+	ClassFenced    Class = "fenced"
+	ClassCollision Class = "collision"
+	ClassProtocol  Class = "protocol"
+)
+
+// Error is a refusal: a sentence with object, cause and remedy, and the kernel's errno where there was one.
+type Error struct {
+	Class   Class  `json:"class"`
+	Message string `json:"message"`
+	Errno   string `json:"errno,omitempty"`
+	Object  string `json:"object,omitempty"`
+	Highest *Fence `json:"highest,omitempty"`
+}
+
+// Error makes a refusal usable as a Go error.
+func (e *Error) Error() string { return e.Message }
+
+// Response answers one request: exactly one of Result and Error is set.
+type Response struct {
+	ID     int64  `json:"id"`
+	OK     bool   `json:"ok"`
+	Result any    `json:"result,omitempty"`
+	Error  *Error `json:"error,omitempty"`
+}
+
+// Change is one thing that was done, or with dryRun would be done.
+type Change struct {
+	Kind     string `json:"kind"`
+	Object   string `json:"object"`
+	Sentence string `json:"sentence"`
+}
+
+// Counts sums up the owner's table; Foreign counts what is outside the owner's ranges.
+type Counts struct {
+	VirtualServers      int    `json:"virtualServers"`
+	RealServers         int    `json:"realServers"`
+	Foreign             int    `json:"foreign"`
+	Orphans             int    `json:"orphans"`
+	ActiveConnections   uint64 `json:"activeConnections"`
+	InactiveConnections uint64 `json:"inactiveConnections"`
+}
+
+// ApplyResult answers an apply. Every list is present, even when empty.
+type ApplyResult struct {
+	Changes     []Change `json:"changes"`
+	Errors      []Error  `json:"errors"`
+	Failed      []Key    `json:"failed"`
+	Writes      int      `json:"writes"`
+	TotalWrites uint64   `json:"totalWrites"`
+	TableHash   string   `json:"tableHash"`
+	Counts      Counts   `json:"counts"`
+}
+
+// ReadResult answers a read. VirtualServers is nil unless the whole table or counters were asked for, Keys unless keys were.
+type ReadResult struct {
+	VirtualServers       *[]ObservedVirtualServer `json:"virtualServers,omitempty"`
+	Keys                 *[]Key                   `json:"keys,omitempty"`
+	Foreign              []Key                    `json:"foreign"`
+	ForeignFirewallMarks []uint32                 `json:"foreignFirewallMarks,omitempty"`
+	Orphans              []Key                    `json:"orphans"`
+	Addresses            []string                 `json:"addresses"`
+	TableHash            string                   `json:"tableHash"`
+	TotalWrites          uint64                   `json:"totalWrites"`
+	Counts               Counts                   `json:"counts"`
+}
+
+// Stats are the kernel's 64-bit counters.
+type Stats struct {
+	Connections uint64 `json:"connections"`
+	InPackets   uint64 `json:"inPackets"`
+	OutPackets  uint64 `json:"outPackets"`
+	InBytes     uint64 `json:"inBytes"`
+	OutBytes    uint64 `json:"outBytes"`
+}
+
+// ObservedVirtualServer is a virtual server as read from the kernel.
+type ObservedVirtualServer struct {
+	Key
+	Scheduler      string               `json:"scheduler"`
+	SchedulerFlags []string             `json:"schedulerFlags"`
+	Persistence    *Persistence         `json:"persistence,omitempty"`
+	OnePacket      bool                 `json:"onePacket"`
+	RealServers    []ObservedRealServer `json:"realServers"`
+	Stats          *Stats               `json:"stats,omitempty"`
+}
+
+// ObservedRealServer is a destination as read from the kernel, with its connections.
+type ObservedRealServer struct {
+	RealServer
+	ActiveConnections     uint32 `json:"activeConnections"`
+	InactiveConnections   uint32 `json:"inactiveConnections"`
+	PersistentConnections uint32 `json:"persistentConnections"`
+	Stats                 *Stats `json:"stats,omitempty"`
+}
