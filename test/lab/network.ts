@@ -37,6 +37,9 @@ export async function buildNetwork(directors: number): Promise<void> {
     ...podRoutes('lan', undefined),
     ...Array.from({ length: directors }, (_, i) => directorTable(i + 1)).flat(),
   ]);
+  await mustRun('ip', ['-6', '-batch', '-'], {
+    input: Array.from({ length: directors }, (_, i) => directorRuleV6(i + 1)).join(''),
+  });
   await routeVips(Array.from({ length: directors }, (_, i) => i + 1));
   await Promise.all([
     attachToLan('cp', CONTROL_PLANE, undefined),
@@ -78,10 +81,15 @@ function directorTable(number: number): string[] {
   const [client, director] = [clientAddresses(`client-director-${number}`), directorAddresses(number)];
   return [
     `rule add from ${client.v4} to ${VIP_RANGES.v4} lookup ${table}`,
-    `rule add from ${client.v6} to ${VIP_RANGES.v6} lookup ${table}`,
     `route add ${VIP_RANGES.v4} via ${director.v4} dev lan table ${table}`,
     `route add ${VIP_RANGES.v6} via ${director.v6} dev lan table ${table}`,
   ];
+}
+
+/** Unlike addresses and routes, ip-rule(8) does not tell the family by the address. */
+function directorRuleV6(number: number): string {
+  const client = clientAddresses(`client-director-${number}`);
+  return `rule add from ${client.v6} to ${VIP_RANGES.v6} lookup ${FIRST_DIRECTOR_TABLE + number}\n`;
 }
 
 /** Routes to the pods of all nodes there may ever be, but the one that asks. */

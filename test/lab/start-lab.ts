@@ -1,6 +1,7 @@
 import { nodeAddresses } from './addresses.ts';
 import { startNode } from './cluster-nodes.ts';
 import { startControlPlane } from './control-plane.ts';
+import { startDirectors, writeOperatorKey } from './directors.ts';
 import { CONTROLPLANE, type LabDir } from './lab-dir.ts';
 import { buildNetwork } from './network.ts';
 import type { LabOptions } from './options.ts';
@@ -12,8 +13,10 @@ const NODE_TIMEOUT_MS = 60_000;
 /** Builds a whole lab in the namespaces of this process; returns when it can be used. */
 export async function startLab(dir: LabDir, options: LabOptions, report: (sentence: string) => void): Promise<void> {
   await buildNetwork(options.directors);
-  report('network built; starting the control plane');
-  await startCluster(dir, options, report);
+  await writeOperatorKey(dir);
+  report(`network built; starting the control plane and ${options.directors} directors`);
+  const directors = startDirectors(dir, options).then(() => report(`${options.directors} directors up`));
+  await Promise.all([startCluster(dir, options, report), directors]);
 }
 
 async function startCluster(dir: LabDir, options: LabOptions, report: (sentence: string) => void): Promise<void> {

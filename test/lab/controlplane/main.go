@@ -1,7 +1,8 @@
 // Command controlplane is a whole Kubernetes control plane in one static binary, for tests only.
 //
 // The first argument names the program to be: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy,
-// kubectl, netexec (the HTTP/UDP echo server of agnhost) or kubelet-standin (package kubelet). Everything after it is that program's own command line.
+// kubectl, netexec (the HTTP/UDP echo server of agnhost) or kubelet-standin (package kubelet). Everything after it is
+// that program's own command line.
 // Each but the last is the upstream command, built unchanged from its Go module: the tests meet the real thing.
 package main
 
@@ -15,12 +16,12 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"ipvs-operator.io/test/lab/controlplane/kubelet"
 	"k8s.io/component-base/cli"
+	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/test/images/agnhost/netexec"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 
 	// Metrics and client auth registration that the upstream main packages import.
 	_ "k8s.io/component-base/logs/json/register"
