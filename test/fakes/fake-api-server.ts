@@ -202,7 +202,7 @@ export class FakeApiServer {
   }
 
   #line({ response }: Watch, event: unknown): void {
-    if (response.socket !== null && this.#frozen.has(response.socket)) return;
+    if (response.writableEnded || (response.socket !== null && this.#frozen.has(response.socket))) return;
     response.write(`${JSON.stringify(event)}\n`);
   }
 }
