@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { eventually, type Patience } from './eventually.ts';
+import { lab } from './world.ts';
+
+export type ClientName = 'client' | 'client-director-1' | 'client-director-2';
+
+/** The ways into the cluster: the router spreads the first client over both directors and sends the others by one each. */
+export const PATHS: readonly (readonly [string, ClientName])[] = [
+  ['by way of either director', 'client'],
+  ['by way of director 1', 'client-director-1'],
+  ['by way of director 2', 'client-director-2'],
+];
+
+/** Asks so many times over TCP; every request must be answered. Gives back the names of the pods that answered. */
+export async function answersOver(client: ClientName, host: string, requests: number): Promise<Set<string>> {
+  const pods = new Set<string>();
+  for (let n = 0; n < requests; n += 1) pods.add(await hostname('TCP', client, host));
+  return pods;
+}
+
+/**
+ * Asks until so many different pods have answered, and gives back their names. A request may fail until kube-proxy on the
+ * nodes has heard of a new address; afterwards a burst of requests must succeed one and all.
+ *
+ * @param host `address` or `address:port` (IPv4), or an IPv6 address without brackets; port 80 when none is given.
+ */
+export async function answeringPods(
+  protocol: 'TCP' | 'UDP',
+  client: ClientName,
+  host: string,
+  count: number,
+  options?: Patience,
+): Promise<Set<string>> {
+  const seen = new Set<string>();
+  await eventually(
+    `${count} pods to answer ${client} at ${protocol} ${host}`,
+    async () => {
+      seen.add(await hostname(protocol, client, host));
+      assert.equal(seen.size, count, `answers so far from ${[...seen].join(', ')}`);
+      return true;
+    },
+    { everyMs: 20, ...options },
+  );
+  for (let n = 0; n < 10; n += 1) {
+    const pod = await hostname(protocol, client, host);
+    assert.ok(seen.has(pod), `${pod} answered beside ${[...seen].join(', ')}`);
+  }
+  return seen;
+}
+
+/** Waits until clients get no answer any more, by every way, twice in a row. */
+export async function untilClosed(address: string, port: number): Promise<void> {
+  for (const [path, client] of PATHS) {
+    await eventually(`TCP ${address}:${port} to be closed for clients ${path}`, async () => {
+      for (let n = 0; n < 2; n += 1)
+        await assert.rejects(hostname('TCP', client, `${address}:${port}`, 1000), `${address}:${port} answers`);
+      return true;
+    });
+  }
+}
+
+async function hostname(protocol: 'TCP' | 'UDP', client: ClientName, host: string, timeoutMs = 5000): Promise<string> {
+  const { address, port } = parseHost(host);
+  const from = lab().client(client);
+  if (protocol === 'UDP') return (await from.udp(address, port, 'hostname', { timeoutMs })).trim();
+  const authority = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  const { status, body, error } = await from.get(`http://${authority}/hostname`, { timeoutMs });
+  assert.equal(status, 200, `http://${authority}/hostname: ${error ?? `status ${status}`}`);
+  return body.trim();
+}
+
+function parseHost(host: string): { address: string; port: number } {
+  const isIpv6 = host.split(':').length > 2;
+  if (isIpv6 || !host.includes(':')) return { address: host, port: 80 };
+  const [address = '', port] = host.split(':');
+  return { address, port: Number(port) };
+}

@@ -1,0 +1,19 @@
+import { whatIsWrong } from './what-is-wrong.ts';
+import { closeWorld, openWorld } from './world.ts';
+
+// Importing this file anywhere registers root hooks once for the whole run: one lab, one installation for all files.
+before(async function () {
+  this.timeout(240_000);
+  await openWorld();
+});
+
+after(async function () {
+  this.timeout(60_000);
+  await closeWorld();
+});
+
+afterEach(async function () {
+  if (this.currentTest?.state !== 'failed') return;
+  this.timeout(60_000);
+  console.log(await whatIsWrong());
+});
