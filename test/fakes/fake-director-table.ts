@@ -83,6 +83,12 @@ export class FakeDirectorTable {
     this.#kernel.delete(formatVirtualServerKey(key));
   }
 
+  /** Somebody else empties the kernel's table and takes every address away. */
+  flushBehindOurBack(): void {
+    this.#kernel.clear();
+    this.#held.clear();
+  }
+
   /** The ledger is lost and the kernel is not: what was ours becomes an orphan, and fencing and counting begin anew. */
   loseLedger(): void {
     this.#ledger.clear();
@@ -95,8 +101,7 @@ export class FakeDirectorTable {
   /** A reboot loses all of it. */
   reboot(): void {
     this.loseLedger();
-    this.#kernel.clear();
-    this.#held.clear();
+    this.flushBehindOurBack();
   }
 
   /** Carries out one apply, as the helper does: refuses it whole, or does what it can and lists what failed. */
@@ -252,7 +257,7 @@ export class FakeDirectorTable {
     }
     const used = new Set(this.#classified().ours.map((each) => each.address));
     for (const [address, where] of [...this.#ownAddresses].sort(([a], [b]) => compareAddresses(a, b))) {
-      if (used.has(address) || !touched.has(address)) continue;
+      if (used.has(address) || !touched.has(address) || !insideAny(this.policy.addresses, address)) continue;
       this.#ownAddresses.delete(address);
       if (this.#held.delete(address)) changes.push(addressRemoval(address, where));
     }
