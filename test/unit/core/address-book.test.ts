@@ -476,6 +476,8 @@ describe('AddressBook.adopt', () => {
   });
 });
 
-function unannotated({ allocatedFromPool: _, ...service }: LoadBalancedService): LoadBalancedService {
-  return service;
+function unannotated(service: LoadBalancedService): LoadBalancedService {
+  const { allocatedFromPool, ...rest } = service;
+  assert.equal(allocatedFromPool, 'web');
+  return rest;
 }
