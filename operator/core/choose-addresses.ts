@@ -59,7 +59,7 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   const { request, ipFamilies } = service;
   if (request.pool !== undefined && request.pool !== poolName) return undefined;
   if (request.addresses.some((address) => !addresses.includes(address))) return undefined;
-  const kept = addresses.filter((address) => ipFamilies.includes(familyOf(address)));
+  const kept = ipFamilies.flatMap((family) => addresses.filter((address) => familyOf(address) === family));
   const missing = ipFamilies.filter((family) => !kept.some((address) => familyOf(address) === family));
   if (kept.length === 0) return undefined;
   const space = pools.get(poolName);
