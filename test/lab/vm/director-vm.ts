@@ -6,11 +6,11 @@ import ssh2 from 'ssh2';
 import { builtImage, INSTALLED_HELPER } from '../image/build-image.ts';
 import { cpioArchive } from '../image/cpio.ts';
 import type { KernelSeries } from '../image/debian-kernel.ts';
+import { waitFor } from '../wait-for.ts';
 import { AdminSession, type CommandResult } from './admin-session.ts';
 import { directorArchive } from './director-archive.ts';
 import { lastWords, type Machine, serialLog, startQemu } from './qemu.ts';
 import { qmp } from './qmp.ts';
-import { waitUntil } from './wait-until.ts';
 import { parseWitnessTable, type WitnessTable } from './witness-table.ts';
 
 /** A file to have in the machine besides what every director has; it wins over a file of the image. */
@@ -179,7 +179,7 @@ export class DirectorVm {
     if (!this.#isRunning()) return;
     await qmp(this.#files().qmp, 'quit');
     const gone = () => (this.#isRunning() ? undefined : true);
-    await waitUntil({ what: `director ${this.name} to be off`, limitMs: 30_000, probe: gone });
+    await waitFor(`director ${this.name} to be off`, gone, { timeoutMs: 30_000 });
   }
 
   /** Boots the machine that is off, with the files of its start, and waits until root can log in. */
@@ -223,27 +223,23 @@ export class DirectorVm {
   /** The serial console says when the director is set up; from then on a login works within moments. */
   async #waitBooted(from: number, previousBoot: string | undefined): Promise<void> {
     this.#admin.close();
-    await waitUntil({
-      limitMs: BOOT_LIMIT_MS,
-      context: () => this.#lastWords(),
-      what: `director ${this.name} to boot`,
-      probe: () => {
-        if (!this.#isRunning()) throw new Error(`director ${this.name} ended while it booted; ${this.#lastWords()}`);
-        return this.#serialText().indexOf(`lab: director ${this.name} is up`, from) >= 0 ? true : undefined;
-      },
-    });
-    let trouble = 'the boot id of the boot before was read';
-    await waitUntil({
-      limitMs: LOGIN_LIMIT_MS,
-      context: () => `last: ${trouble}; ${this.#lastWords()}`,
-      what: `a login as root on director ${this.name}`,
-      probe: async () => {
-        const boot = await this.#bootId().catch((error: Error) => {
-          trouble = error.message;
-          return previousBoot;
-        });
-        return boot === previousBoot ? undefined : boot;
-      },
+    const setUp = (see: (seen: unknown) => void) => {
+      if (!this.#isRunning()) return 'ended';
+      see(this.#lastWords());
+      return this.#serialText().includes(`lab: director ${this.name} is up`, from) ? 'up' : undefined;
+    };
+    const state = await waitFor(`director ${this.name} to boot`, setUp, { timeoutMs: BOOT_LIMIT_MS, everyMs: 50 });
+    if (state === 'ended') throw new Error(`director ${this.name} ended while it booted; ${this.#lastWords()}`);
+    const newBoot = async () => {
+      const boot = await this.#bootId();
+      if (boot === previousBoot) throw new Error(`it still runs boot ${boot}`);
+      return boot;
+    };
+    await waitFor(`a login as root on director ${this.name}`, newBoot, {
+      timeoutMs: LOGIN_LIMIT_MS,
+      everyMs: 50,
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; ${this.#lastWords()}`, { cause: error });
     });
   }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Image } from '../image/build-image.ts';
@@ -45,8 +45,9 @@ function qemuArguments(machine: Machine): string[] {
     ...['-nodefaults', '-no-user-config', '-nographic'],
     ...['-serial', `file:${serialLog(machine.workDir, machine.name)}`],
     ...['-kernel', machine.image.vmlinuz, '-initrd', machine.initrd],
+    // clocksource: the kernel measures the TSC against other clocks at boot, and on a busy machine got it wrong by a factor of five.
     // A panic reboots at once; the serial log tells of it. reboot=t: the triple fault is the one way that needs no firmware.
-    ...['-append', 'console=ttyS0 quiet loglevel=4 reboot=t panic=-1 net.ifnames=0 mitigations=off'],
+    ...['-append', 'console=ttyS0 quiet loglevel=4 reboot=t panic=-1 net.ifnames=0 mitigations=off clocksource=hpet'],
     ...(machine.rebootEnds ? ['-no-reboot'] : []),
     ...machine.devices,
   ];
@@ -61,21 +62,17 @@ function qemuLog(workDir: string, name: string): string {
   return join(workDir, `${name}.qemu`);
 }
 
-/** The last lines that the machine and qemu said, for an error message. */
+/** The last lines that the machine and qemu said, for an error message; and what a kernel that died gave as the reason. */
 export function lastWords(workDir: string, name: string): string {
-  const tail = (file: string, lines: number) => {
-    try {
-      return stripVTControlCharacters(readFileSync(file, 'utf8'))
-        .replaceAll('\r', '')
-        .trimEnd()
-        .split('\n')
-        .slice(-lines)
-        .join('\n');
-    } catch {
-      return '(nothing)';
-    }
-  };
-  return `serial console:\n${tail(serialLog(workDir, name), 15)}\nqemu: ${tail(qemuLog(workDir, name), 5) || '(nothing)'}`;
+  const serial = linesOf(serialLog(workDir, name));
+  const reasons = serial.slice(0, -15).filter((line) => /panic|Oops|BUG:|Out of memory/.test(line));
+  const console = [...reasons, ...serial.slice(-15)].join('\n');
+  return `serial console:\n${console}\nqemu: ${linesOf(qemuLog(workDir, name)).slice(-5).join('\n')}`;
+}
+
+function linesOf(file: string): string[] {
+  if (!existsSync(file)) return ['(nothing)'];
+  return stripVTControlCharacters(readFileSync(file, 'utf8')).replaceAll('\r', '').trimEnd().split('\n');
 }
 
 /** `value` as one word of a shell. */
