@@ -44,9 +44,11 @@ function logWith(logger: winston.Logger, bound: Fields): Log {
   };
 }
 
-function endOf(logger: winston.Logger): Promise<void> {
-  return new Promise((resolve) => {
+async function endOf(logger: winston.Logger): Promise<void> {
+  await new Promise<void>((resolve) => {
     logger.once('finish', () => resolve());
     logger.end();
   });
+  // The console transport has handed its lines to standard output, which may still hold them when that is a pipe.
+  await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
 }

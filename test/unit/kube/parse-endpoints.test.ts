@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import type { KubeObject } from '../../../operator/kube/kube-object.ts';
+import { parseEndpointSlice } from '../../../operator/kube/parse-endpoints.ts';
+
+function slice(endpoints: unknown, rest: object = {}): KubeObject {
+  const metadata = {
+    name: 'web-a',
+    namespace: 'shop',
+    uid: 'u',
+    resourceVersion: '1',
+    labels: { 'kubernetes.io/service-name': 'web' },
+  };
+  return { metadata, addressType: 'IPv4', endpoints, ...rest };
+}
+
+describe('parseEndpointSlice', () => {
+  const states: [string, object | undefined, 'ready' | 'terminating' | 'neither'][] = [
+    ['no conditions', undefined, 'ready'],
+    ['ready unknown', {}, 'ready'],
+    ['ready', { ready: true, serving: true, terminating: false }, 'ready'],
+    ['not ready', { ready: false, serving: false, terminating: false }, 'neither'],
+    ['serving while terminating', { ready: false, serving: true, terminating: true }, 'terminating'],
+    ['terminating, no longer serving', { ready: false, serving: false, terminating: true }, 'neither'],
+    ['terminating, serving not told', { ready: false, terminating: true }, 'neither'],
+    ['published although not ready', { ready: true, serving: false, terminating: true }, 'ready'],
+  ];
+  for (const [name, conditions, state] of states) {
+    it(`${name}: ${state}`, () => {
+      const parsed = parseEndpointSlice(slice([{ addresses: ['198.51.100.1'], nodeName: 'node1', conditions }]));
+      assert.equal(parsed?.readyByNode.get('node1'), state === 'ready' ? 1 : undefined);
+      assert.equal(parsed?.servingTerminatingByNode.get('node1'), state === 'terminating' ? 1 : undefined);
+    });
+  }
+
+  it('counts per node, and leaves endpoints without a node out', () => {
+    const parsed = parseEndpointSlice(slice([{ nodeName: 'a' }, { nodeName: 'b' }, { nodeName: 'a' }, {}]));
+    assert.equal(parsed?.service, 'shop/web');
+    assert.deepEqual(Object.fromEntries(parsed?.readyByNode ?? []), { a: 2, b: 1 });
+  });
+
+  it('is undefined for slices of no Service, and for names', () => {
+    assert.equal(parseEndpointSlice(slice([], { addressType: 'FQDN' })), undefined);
+    const { metadata } = slice([]);
+    assert.equal(parseEndpointSlice({ ...slice([]), metadata: { ...metadata, labels: {} } }), undefined);
+  });
+
+  it('reads a slice without endpoints', () => {
+    assert.equal(parseEndpointSlice(slice(null))?.readyByNode.size, 0);
+  });
+});
