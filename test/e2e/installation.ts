@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { directorAddresses } from '../lab/addresses.ts';
+import { DIRECTOR_USER } from '../lab/image/base-image.ts';
 import { type Lab, OPERATOR_NAMESPACE } from '../lab/lab.ts';
 import { REPOSITORY } from '../lab/lab-dir.ts';
 import type { Cluster } from './cluster.ts';
@@ -9,6 +10,7 @@ import { director, type Manifest, pool, secret } from './manifests.ts';
 export interface Place {
   readonly address: string;
   readonly port: number;
+  readonly user: string;
   readonly hostKeys: readonly string[];
 }
 
@@ -17,6 +19,7 @@ export function placesOf(lab: Lab): readonly Place[] {
   return lab.directors.map(({ hostKey }, index) => ({
     address: directorAddresses(index + 1).v4,
     port: 22,
+    user: DIRECTOR_USER.name,
     hostKeys: [hostKey],
   }));
 }

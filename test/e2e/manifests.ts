@@ -137,7 +137,7 @@ export function director({
     apiVersion: 'ipvs-operator.io/v1alpha1',
     kind: 'Director',
     metadata: { name, labels },
-    spec: { user: 'ipvs', credentials: { secretName: 'director-ssh' }, interface: 'lo', tableOwner: 'prod', ...spec },
+    spec: { credentials: { secretName: 'director-ssh' }, interface: 'lo', tableOwner: 'prod', ...spec },
   };
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import { ROUTER } from '../lab/addresses.ts';
+import { DIRECTOR_USER } from '../lab/image/base-image.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { DirectorVm } from '../lab/vm/director-vm.ts';
 import { type Place, placesOf } from './installation.ts';
@@ -20,7 +21,12 @@ export class Strangers {
   readonly #servers: readonly Server[];
 
   private constructor(host: DirectorVm, address: string, servers: readonly Server[]) {
-    const at = (where: string, port: number): Place => ({ address: where, port, hostKeys: [host.hostKey] });
+    const at = (where: string, port: number): Place => ({
+      address: where,
+      port,
+      user: DIRECTOR_USER.name,
+      hostKeys: [host.hostKey],
+    });
     this.#host = host;
     this.#servers = servers;
     this.withoutHelper = at(address, NO_HELPER_PORT);
