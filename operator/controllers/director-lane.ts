@@ -3,6 +3,7 @@ import type { Director } from '../model/director.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { VirtualServer } from '../model/virtual-server.ts';
+import type { LaneListener, LanePhase, LaneReport, LaneTrouble } from './lane-report.ts';
 import {
   describeChanges,
   fullSync,
@@ -15,7 +16,6 @@ import {
 } from './lane-sync.ts';
 import { type Confirmation, LaneTable } from './lane-table.ts';
 import type {
-  ApplyResult,
   Clock,
   DirectorDialer,
   DirectorFailure,
@@ -30,58 +30,6 @@ import type {
 } from './ports.ts';
 import { Signal } from './signal.ts';
 import { type FencePair, WriteFence } from './write-fence.ts';
-
-/** Where a lane stands. `Unfit`: the helper answers, but the host cannot be a director for us now. */
-export type LanePhase = 'Idle' | 'Disconnected' | 'Dialing' | 'Syncing' | 'Ready' | 'Unfit';
-
-/** Why a director cannot be used, with the reason for its conditions. */
-export interface LaneTrouble {
-  readonly reason:
-    | DirectorFailure['reason']
-    | 'InvalidSpec'
-    | 'SecretMissing'
-    | 'SecretUnreadable'
-    | 'OwnerMismatch'
-    | 'HostUnfit'
-    | 'Refused'
-    | 'NotLeading'
-    | 'NotAnswering';
-  readonly message: string;
-}
-
-/** Everything about a director that people or other controllers may want to know. */
-export interface LaneReport {
-  readonly phase: LanePhase;
-  /** Its table was complete, and it answers: new addresses wait for its confirmation. */
-  readonly ready: boolean;
-  /** Why it is not ready; undefined while it is, or while it is being connected for the first time. */
-  readonly trouble: LaneTrouble | undefined;
-  /** Of the newest session, also after that has ended. */
-  readonly hello: HelperHello | undefined;
-  readonly counts: TableCounts | undefined;
-  readonly tableHash: string | undefined;
-  readonly totalWrites: number;
-  readonly appliedGeneration: number | undefined;
-  /** When the table was last seen to be as desired, in milliseconds since the epoch. */
-  readonly lastSyncTime: number | undefined;
-  readonly held: HeldRemovals | undefined;
-  /** Differences that others made and that are left alone (driftPolicy Report). */
-  readonly drift: string | undefined;
-  readonly wanted: { readonly virtualServers: number; readonly realServers: number };
-}
-
-/** What a lane tells others. Never called after stop. */
-export interface LaneListener {
-  /** The confirmation or the absence of these Services may have changed. */
-  onServices(services: Iterable<ServiceKey>): void;
-  /** `ready` has changed. */
-  onReadiness(ready: boolean): void;
-  /** Anything else in the report has changed. */
-  onReport(): void;
-  onApplied(result: ApplyResult): void;
-  /** Somebody else had changed the table; it was put right. */
-  onRepaired(changes: string): void;
-}
 
 export interface LaneTiming {
   readonly redial: BackoffLimits;
@@ -157,7 +105,8 @@ export class DirectorLane {
   #lastSyncTime: number | undefined;
   #held: HeldRemovals | undefined;
   #drift: string | undefined;
-  #announcedReady = false;
+  #announced: string | undefined;
+  #since: number;
   #readySince: number | undefined;
   #refusals = 0;
   /** The highest fencing pair that the director has told us of. */
@@ -169,6 +118,7 @@ export class DirectorLane {
     this.#timing = options.timing ?? LANE_TIMING;
     this.#fence = new WriteFence(options.leadership);
     this.#wake = new Signal(options.clock);
+    this.#since = options.clock.now();
   }
 
   /** Begins to connect. Assign what is known before: the first thing done on the director is to make its whole table equal. */
@@ -187,6 +137,7 @@ export class DirectorLane {
   /** Takes a new target; a change that matters to the connection is dialled at once, without waiting for any back-off. */
   configure(spec: LaneSpec): void {
     const before = this.#spec;
+    if (JSON.stringify(before) === JSON.stringify(spec)) return;
     this.#spec = spec;
     if (JSON.stringify(connectionOf(before)) !== JSON.stringify(connectionOf(spec))) {
       this.#targetVersion += 1;
@@ -229,9 +180,19 @@ export class DirectorLane {
     return this.#table.has(service);
   }
 
+  /** Whether the Service was assigned here or is still to be withdrawn. */
+  knows(service: ServiceKey): boolean {
+    return this.#table.has(service) || this.#table.isLeaving(service);
+  }
+
   /** What the director has confirmed of an assigned Service. */
   confirmation(service: ServiceKey): Confirmation {
     return this.#table.confirmation(service);
+  }
+
+  /** False when the director has said that it holds nothing of what the Service shall have here; undefined when it is not known. */
+  holds(service: ServiceKey): boolean | undefined {
+    return this.#table.holds(service);
   }
 
   /** True when the director itself has said that it holds nothing where the Service has been withdrawn or gives up addresses. */
@@ -252,6 +213,7 @@ export class DirectorLane {
   report(): LaneReport {
     return {
       phase: this.#phase,
+      since: this.#since,
       ready: this.ready,
       trouble: this.#trouble ?? (this.#unanswered ? NOT_ANSWERING : undefined),
       hello: this.#hello,
@@ -262,6 +224,7 @@ export class DirectorLane {
       lastSyncTime: this.#lastSyncTime,
       held: this.#held,
       drift: this.#drift,
+      refused: this.#table.failures(),
       wanted: this.#table.wantedCounts(),
     };
   }
@@ -394,7 +357,6 @@ export class DirectorLane {
     const now = this.#options.clock.monotonic();
     switch (step.kind) {
       case 'done':
-        this.#lastSyncTime = this.#options.clock.now();
         this.#scheduleVerification();
         this.#enter('Ready', undefined);
         return;
@@ -427,6 +389,7 @@ export class DirectorLane {
     this.#enter(this.#phase, {
       reason: 'Refused',
       message: `Director ${this.name} refused the request: ${error.message}`,
+      class: error.class,
     });
   }
 
@@ -444,6 +407,7 @@ export class DirectorLane {
     const { log, clock } = this.#options;
     const known = this.#trouble?.reason === trouble?.reason && this.#trouble?.message === trouble?.message;
     const wasReady = this.#readySince !== undefined;
+    if (isUp(phase) !== isUp(this.#phase)) this.#since = clock.now();
     this.#phase = phase;
     this.#trouble = trouble;
     if (phase !== 'Ready') this.#readySince = undefined;
@@ -458,9 +422,10 @@ export class DirectorLane {
   #announce(): void {
     if (this.#stopped) return;
     const { listener } = this.#options;
-    if (this.ready !== this.#announcedReady) {
-      this.#announcedReady = this.ready;
-      listener.onReadiness(this.ready);
+    const readiness = this.ready ? 'Ready' : this.#trouble?.reason;
+    if (readiness !== this.#announced) {
+      this.#announced = readiness;
+      listener.onReadiness();
     }
     listener.onReport();
   }
@@ -498,6 +463,7 @@ export class DirectorLane {
         this.#tableHash = result.tableHash;
         this.#totalWrites = result.totalWrites;
         this.#appliedGeneration = generation;
+        this.#lastSyncTime = clock.now();
         listener.onApplied(result);
       },
       onRead: (result) => {
@@ -530,6 +496,11 @@ export class DirectorLane {
     const due = Math.min(this.#verifyAt, this.#table.nextRetry() ?? Number.POSITIVE_INFINITY);
     return Math.max(1, due - this.#options.clock.monotonic());
   }
+}
+
+/** Whether there is a session in this phase. */
+function isUp(phase: LanePhase): boolean {
+  return phase === 'Syncing' || phase === 'Ready' || phase === 'Unfit';
 }
 
 const NOT_ANSWERING: LaneTrouble = {

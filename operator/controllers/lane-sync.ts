@@ -166,7 +166,7 @@ function failuresOf(result: ApplyResult, clock: Clock): Map<VirtualServerKeyText
   for (const key of result.failed) {
     const text = formatVirtualServerKey(key);
     const error = result.errors.find(({ object }) => object === text || object?.startsWith(`${text} `)) ?? {
-      class: 'retry',
+      class: 'retry' as const,
       message: `${text} is not as requested after it was read back; it is tried again.`,
     };
     failures.set(text, failureOf(error, clock));
@@ -177,6 +177,7 @@ function failuresOf(result: ApplyResult, clock: Clock): Map<VirtualServerKeyText
 function failureOf(error: HelperError, clock: Clock): KeyFailure {
   const wait = error.class === 'retry' ? TRANSIENT_RETRY_MS : REFUSED_RETRY_MS * (0.75 + clock.random() / 2);
   return {
+    class: error.class,
     message: error.message,
     retryAt: clock.monotonic() + wait,
     untouched: error.class === 'policy' || error.class === 'collision',

@@ -8,6 +8,8 @@ import {
   type VirtualServerKeyText,
 } from '../model/virtual-server.ts';
 
+import type { HelperError } from './ports.ts';
+
 /** What a director holds of one Service, as far as it has been read back from its kernel. */
 export type Confirmation =
   | { readonly kind: 'Programmed' }
@@ -23,6 +25,7 @@ export interface KeyFailure {
   readonly untouched: boolean;
   /** What is there is not ours: a removal has nothing to remove. */
   readonly notOurs: boolean;
+  readonly class: HelperError['class'];
 }
 
 /** One request to the director: virtual servers to be made equal, and keys to be removed. */
@@ -69,9 +72,9 @@ export class LaneTable {
     return this.#services.keys();
   }
 
-  /** Services that wait for their virtual servers to vanish. */
-  leaving(): Iterable<ServiceKey> {
-    return this.#leaving.keys();
+  /** Whether leftovers of the Service are still to be removed, or their absence to be acted on. */
+  isLeaving(service: ServiceKey): boolean {
+    return this.#leaving.has(service);
   }
 
   has(service: ServiceKey): boolean {
@@ -182,6 +185,17 @@ export class LaneTable {
       return entry?.wanted !== undefined && entry.written === entry.wanted.print;
     });
     return programmed ? { kind: 'Programmed' } : { kind: 'Pending' };
+  }
+
+  /** Whether the director may hold something of what an assigned Service shall have here; undefined before its table was read. */
+  holds(service: ServiceKey): boolean | undefined {
+    if (!this.#read) return undefined;
+    return (this.#services.get(service) ?? []).some((text) => this.#entries.get(text)?.mayBePresent === true);
+  }
+
+  /** What the director refuses, in no particular order. */
+  failures(): KeyFailure[] {
+    return [...this.#failed].flatMap((text) => this.#entries.get(text)?.failure ?? []);
   }
 
   /** True when the director has said that it holds nothing at the addresses the Service has left, but for what is wanted there. */

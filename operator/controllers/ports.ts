@@ -101,6 +101,22 @@ export interface Leadership {
   raiseEpoch(above: number): Promise<boolean>;
 }
 
+/** What the controllers count; no series ever names a Service. */
+export interface ControllerMetrics {
+  /** One pass of a controller; `result` is the kind of its Outcome, or `error`. */
+  reconciled(controller: string, result: string, seconds: number): void;
+  queueDepth(controller: string, depth: number): void;
+  directorUp(director: string, up: boolean): void;
+  /** The director's table was confirmed; seconds since the epoch. */
+  directorSynced(director: string, atSeconds: number): void;
+  /** Changes that a director reported; `kind` as in the wire protocol. */
+  changed(director: string, kind: string, count: number): void;
+  /** The Director object is gone: its series end. */
+  directorGone(director: string): void;
+  vipsInUse(pool: string, count: number): void;
+  poolGone(pool: string): void;
+}
+
 // ---- the director's side -------------------------------------------------------------------------------------------
 
 /** Why a director cannot be used now. Each reason is a documented condition reason. */

@@ -1,0 +1,227 @@
+import { AddressBook } from '../core/address-book.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { Director } from '../model/director.ts';
+import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { DirectorController } from './director-controller.ts';
+import { DirectorFleet, isSelected } from './director-fleet.ts';
+import type { LaneTiming } from './director-lane.ts';
+import type { Outcome } from './outcome.ts';
+import { PoolController } from './pool-controller.ts';
+import type {
+  Clock,
+  Cluster,
+  ClusterEvent,
+  ClusterWriter,
+  ControllerMetrics,
+  DirectorDialer,
+  DirectorKeys,
+  EventRecorder,
+  Leadership,
+  Log,
+  Parsed,
+} from './ports.ts';
+import { ServiceController } from './service-controller.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** Everything the controllers need of the world. */
+export interface OperatorParts {
+  readonly cluster: Cluster;
+  readonly writer: ClusterWriter;
+  readonly events: EventRecorder;
+  readonly keys: DirectorKeys;
+  readonly dialer: DirectorDialer;
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: ControllerMetrics;
+  /** Services worked on at the same time; each waits for the API server most of its time. */
+  readonly serviceWorkers?: number;
+  readonly laneTiming?: LaneTiming;
+}
+
+/** The controllers and their queues, running on the parts given. */
+export interface Operator {
+  /** Takes what the cluster tells. Nothing happens before `synced`. */
+  onClusterEvent(event: ClusterEvent): void;
+  /** True when no key waits or is worked on; keys may sleep until a retry. */
+  readonly idle: boolean;
+  /** Starts nothing more, ends all sessions, and resolves when nothing runs. Directors and cluster stay as they are. */
+  stop(): Promise<void>;
+}
+
+const BACKOFF = { baseMs: 100, capMs: 30_000 };
+
+/** Wires the controllers. The composition root and the simulator make the same thing from different parts. */
+export function createOperator(parts: OperatorParts): Operator {
+  return new OperatorCore(parts);
+}
+
+class OperatorCore implements Operator {
+  readonly #parts: OperatorParts;
+  readonly #book = new AddressBook();
+  readonly #fleet = new DirectorFleet();
+  readonly #services: ServiceController;
+  readonly #pools: PoolController;
+  readonly #directors: DirectorController;
+  readonly #serviceQueue: WorkQueue<ServiceKey>;
+  readonly #poolQueue: WorkQueue<string>;
+  readonly #directorQueue: WorkQueue<string>;
+  #begun = false;
+
+  constructor(parts: OperatorParts) {
+    this.#parts = parts;
+    const shared = { ...parts, fleet: this.#fleet, book: this.#book };
+    this.#services = new ServiceController({
+      ...shared,
+      enqueue: (keys) => this.#addServices(keys),
+      onPoolUse: (pool) => this.#poolQueue.add(pool),
+    });
+    this.#pools = new PoolController(shared);
+    this.#directors = new DirectorController({
+      ...shared,
+      enqueue: (director) => this.#onReport(director),
+      onServices: (services) => this.#addServices(services),
+      onReadiness: () => this.#addServices(this.#services.unsettled()),
+      fill: () => this.#placeAll(),
+      onMembership: (before, after) => this.#onMembership(before, after),
+    });
+    this.#serviceQueue = this.#queue('service', parts.serviceWorkers ?? 16, (key: ServiceKey) =>
+      this.#services.reconcile(key),
+    );
+    this.#poolQueue = this.#queue('pool', 2, (name: string) => this.#pools.reconcile(name));
+    this.#directorQueue = this.#queue('director', 4, (name: string) => this.#directors.reconcile(name));
+  }
+
+  get idle(): boolean {
+    return this.#serviceQueue.idle && this.#poolQueue.idle && this.#directorQueue.idle;
+  }
+
+  onClusterEvent(event: ClusterEvent): void {
+    if (!this.#begun) {
+      if (this.#parts.cluster.synced()) this.#begin();
+      return;
+    }
+    switch (event.kind) {
+      case 'synced':
+        break;
+      case 'service':
+      case 'endpoints':
+        this.#serviceQueue.add(event.key);
+        break;
+      case 'nodes':
+        this.#addServices(this.#wanted());
+        break;
+      case 'pool':
+        this.#onPool(event.name);
+        break;
+      case 'director':
+        this.#directorQueue.add(event.name);
+        break;
+      case 'secret':
+        this.#onSecret(event.name);
+        break;
+      case 'namespace':
+        this.#addServices(this.#book.waiting());
+    }
+  }
+
+  async stop(): Promise<void> {
+    const queues = Promise.all([this.#serviceQueue.stop(), this.#poolQueue.stop(), this.#directorQueue.stop()]);
+    await Promise.all([queues, this.#directors.stop()]);
+  }
+
+  /**
+   * The order that keeps a start harmless: pools, lanes (not started), what Services already have into the lanes, and only then sessions
+   * with directors and anything new.
+   */
+  #begin(): void {
+    const { cluster, log } = this.#parts;
+    this.#begun = true;
+    this.#book.setPools(this.#validPools());
+    this.#directors.createLanes();
+    this.#services.adoptAll();
+    this.#directors.startLanes();
+    const byAge = [...cluster.services()].sort((a, b) => a.createdAt - b.createdAt || (a.key < b.key ? -1 : 1));
+    this.#addServices(byAge.map(({ key }) => key));
+    for (const { lane } of this.#fleet.members()) this.#directorQueue.add(lane.name);
+    this.#addAllPools();
+    this.#serviceQueue.start();
+    this.#poolQueue.start();
+    this.#directorQueue.start();
+    log.info('the cluster has been read; the controllers begin', { services: byAge.length });
+  }
+
+  #onPool(name: string): void {
+    this.#book.setPools(this.#validPools());
+    this.#addServices(this.#book.servicesOf(name));
+    this.#addServices(this.#book.waiting());
+    this.#addAllPools();
+  }
+
+  #onSecret(secretName: string): void {
+    for (const director of this.#parts.cluster.directors()) {
+      if (director.ok && director.value.secretName === secretName) this.#directorQueue.add(director.value.name);
+    }
+  }
+
+  #onReport(director: string): void {
+    this.#directorQueue.add(director);
+    const member = this.#fleet.member(director);
+    if (member === undefined) return;
+    for (const pool of this.#validPools()) if (isSelected(member.director, pool)) this.#poolQueue.add(pool.name);
+  }
+
+  #onMembership(before: Parsed<Director> | undefined, after: Parsed<Director> | undefined): void {
+    if (after === undefined) this.#services.forgetDirector();
+    for (const pool of this.#validPools()) {
+      const concerned = [before, after].some((director) => director !== undefined && isSelected(director, pool));
+      if (!concerned) continue;
+      this.#poolQueue.add(pool.name);
+      this.#addServices(this.#book.servicesOf(pool.name));
+    }
+    this.#addServices(this.#services.unsettled());
+  }
+
+  #placeAll(): void {
+    for (const { key } of this.#parts.cluster.services()) this.#services.place(key);
+  }
+
+  #validPools(): AddressPool[] {
+    return [...this.#parts.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
+  }
+
+  *#wanted(): Iterable<ServiceKey> {
+    for (const { key, wanted } of this.#parts.cluster.services()) if (wanted) yield key;
+  }
+
+  #addAllPools(): void {
+    for (const pool of this.#parts.cluster.pools()) this.#poolQueue.add(pool.ok ? pool.value.name : pool.name);
+  }
+
+  #addServices(keys: Iterable<ServiceKey>): void {
+    for (const key of [...keys]) this.#serviceQueue.add(key);
+  }
+
+  #queue<Key extends string>(name: string, workers: number, reconcile: (key: Key) => Promise<Outcome>): WorkQueue<Key> {
+    const { clock, log, metrics } = this.#parts;
+    return new WorkQueue<Key>({
+      name,
+      workers,
+      backoff: BACKOFF,
+      clock,
+      log: log.child({ controller: name }),
+      onDepth: (depth) => metrics.queueDepth(name, depth),
+      reconcile: async (key) => {
+        const began = clock.monotonic();
+        let result = 'error';
+        try {
+          const outcome = await reconcile(key);
+          result = outcome.kind;
+          return outcome;
+        } finally {
+          metrics.reconciled(name, result, (clock.monotonic() - began) / 1_000);
+        }
+      },
+    });
+  }
+}

@@ -1,0 +1,107 @@
+import type { AddressBook } from '../core/address-book.ts';
+import { findOverlaps } from '../core/pool-overlaps.ts';
+import { poolStatus } from '../core/pool-status.ts';
+import { formatTime } from '../lib/format-time.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import { countsForPublication, type DirectorFleet, type FleetMember } from './director-fleet.ts';
+import { DONE, type Outcome } from './outcome.ts';
+import type { Clock, Cluster, ClusterWriter, ControllerMetrics, PoolDirectorStatus, PoolStatus } from './ports.ts';
+import { StatusPacer } from './status-pacer.ts';
+
+export interface PoolControllerOptions {
+  readonly cluster: Cluster;
+  readonly writer: ClusterWriter;
+  readonly fleet: DirectorFleet;
+  readonly book: AddressBook;
+  readonly clock: Clock;
+  readonly metrics: ControllerMetrics;
+}
+
+/** One write a second at most; what moves with every change of a table waits longer. */
+const PACE = { urgentMs: 1_000, figuresMs: 5_000 };
+
+/** Tells in the status of each pool how full it is, which directors serve it, and what is wrong. */
+export class PoolController {
+  readonly #options: PoolControllerOptions;
+  readonly #pacer: StatusPacer;
+
+  constructor(options: PoolControllerOptions) {
+    this.#options = options;
+    this.#pacer = new StatusPacer(options.clock, PACE);
+  }
+
+  async reconcile(name: string): Promise<Outcome> {
+    const { cluster, writer, book, metrics } = this.#options;
+    const pool = cluster.pool(name);
+    if (pool === undefined) {
+      this.#pacer.forget(name);
+      metrics.poolGone(name);
+      return DONE;
+    }
+    const members = pool.ok ? this.#options.fleet.selectedBy(pool.value) : [];
+    if (members.some(isUndecided)) return DONE;
+    const usage = book.usage(name);
+    metrics.vipsInUse(name, usage.assignedIPv4 + usage.assignedIPv6);
+    const status = poolStatus({
+      pool,
+      usage,
+      overlap: findOverlaps(this.#validPools()).find((overlap) => overlap.pool === name),
+      directors: members.map(directorOf),
+      virtualServers: this.#virtualServersOf(name),
+      changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
+    });
+    const urgent = urgentPart(status);
+    const wait = this.#pacer.wait(name, urgent, status);
+    if (wait === undefined) return DONE;
+    if (wait > 0) return { kind: 'retryAfter', milliseconds: wait };
+    const result = await writer.writePoolStatus(name, status);
+    if (result.kind === 'failed')
+      return { kind: 'retry', cause: `could not write the status of the pool: ${result.cause}` };
+    if (result.kind === 'conflict') return { kind: 'retry', cause: 'the pool changed meanwhile' };
+    this.#pacer.written(name, urgent, status);
+    return DONE;
+  }
+
+  #validPools(): AddressPool[] {
+    return [...this.#options.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
+  }
+
+  #virtualServersOf(pool: string): number {
+    const { cluster, book } = this.#options;
+    return book
+      .servicesOf(pool)
+      .reduce((sum, key) => sum + book.addressesOf(key).length * (cluster.service(key)?.ports.length ?? 0), 0);
+  }
+}
+
+function isUndecided({ lane }: FleetMember): boolean {
+  const { ready, trouble, hello } = lane.report();
+  return !ready && trouble === undefined && hello === undefined;
+}
+
+function directorOf(member: FleetMember): PoolDirectorStatus {
+  const { lane, director } = member;
+  const report = lane.report();
+  const state = director.ok ? director.value.state : 'Active';
+  const held = report.held === undefined ? '' : ` ${report.held.message}`;
+  const message = report.ready
+    ? state === 'Active'
+      ? `In sync.${held}`
+      : `spec.state is ${state}.`
+    : (report.trouble?.message ?? 'Being filled.');
+  return {
+    name: lane.name,
+    ready: countsForPublication(member),
+    ...(report.appliedGeneration !== undefined && { appliedGeneration: report.appliedGeneration }),
+    ...(report.tableHash !== undefined && { tableHash: report.tableHash }),
+    virtualServers: report.counts?.virtualServers ?? 0,
+    realServers: report.counts?.realServers ?? 0,
+    ...(report.lastSyncTime !== undefined && { lastSyncTime: formatTime(report.lastSyncTime) }),
+    message,
+  };
+}
+
+/** Everything but what moves with each change of a director's table. */
+function urgentPart({ directors, ...rest }: PoolStatus): unknown {
+  return { ...rest, directors: directors.map(({ name, ready, message }) => ({ name, ready, message })) };
+}

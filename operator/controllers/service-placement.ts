@@ -1,0 +1,182 @@
+import type { AddressBook } from '../core/address-book.ts';
+import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
+import type { DirectorConfirmation } from '../core/service-status.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { IpAddress } from '../model/ip-address.ts';
+import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
+import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
+import type { Cluster } from './ports.ts';
+
+/** What has been asked of the directors for one Service, and what they have said so far. */
+export interface Placement {
+  /** The pool of the Service's addresses; undefined when it is gone or cannot be read. */
+  readonly pool: AddressPool | undefined;
+  /** Every director that the pool selects. */
+  readonly directors: readonly DirectorConfirmation[];
+  readonly problems: readonly string[];
+  readonly notes: readonly string[];
+  /** A director has not said yet whether it can be reached: too early to tell people anything about it. */
+  readonly undecided: boolean;
+  /** Every director that has to let go of something has confirmed that it has. */
+  readonly vacated: boolean;
+}
+
+export interface PlacementParts {
+  readonly cluster: Cluster;
+  readonly fleet: DirectorFleet;
+  readonly book: AddressBook;
+}
+
+/**
+ * Spreads one Service over the lanes, in memory: computed afresh from the cluster each time, and without any effect when nothing
+ * has changed.
+ */
+export class ServicePlacement {
+  readonly #parts: PlacementParts;
+  /** Services first claimed by this process: a lane that never had them cannot hold them. */
+  readonly #bornHere = new Set<ServiceKey>();
+
+  constructor(parts: PlacementParts) {
+    this.#parts = parts;
+  }
+
+  /** The Service was claimed just now, so no director can hold anything of it yet. */
+  born(service: ServiceKey): void {
+    this.#bornHere.add(service);
+  }
+
+  /** A director was forgotten; should it come back, it may hold whatever it held. */
+  forgetDirector(): void {
+    this.#bornHere.clear();
+  }
+
+  /** Assigns the Service to the directors of its pool. It must have its addresses, and our finalizer must be stored. */
+  place(service: LoadBalancedService): Placement {
+    const { cluster, book } = this.#parts;
+    const name = book.poolOf(service.key) ?? '';
+    const parsed = cluster.pool(name);
+    const pool = parsed?.ok === true ? parsed.value : undefined;
+    if (service.problems.length > 0) return this.#freeze(service, pool, service.problems);
+    if (pool === undefined) return this.#freeze(service, undefined, [unusablePool(name, parsed !== undefined)]);
+    return pool.paused ? this.#freeze(service, pool, []) : this.#assign(service, pool);
+  }
+
+  #assign(service: LoadBalancedService, pool: AddressPool): Placement {
+    const { cluster, fleet, book } = this.#parts;
+    const { key } = service;
+    const addresses = book.addressesOf(key);
+    const givingUp = book.leavingOf(key);
+    const { virtualServers, problems, notes } = desiredVirtualServers({
+      service,
+      endpoints: cluster.endpoints(key),
+      nodes: cluster.nodes(),
+      pool,
+      addresses,
+    });
+    const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
+    const members = [...fleet.members()];
+    const chosen = members.filter(used);
+    for (const { lane } of chosen) lane.assign(key, virtualServers, givingUp);
+    const served = chosen.some((member) => countsForPublication(member) && confirms(member, key));
+    for (const member of members) {
+      if (used(member)) continue;
+      // Make before break: a director that is no longer selected keeps serving until another one does.
+      if (served || isDrained(member)) this.#leave(member, key, [...addresses, ...givingUp]);
+      else if (member.lane.has(key)) member.lane.assign(key, virtualServers, givingUp);
+      else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...givingUp]);
+    }
+    const selected = members.filter(({ director }) => isSelected(director, pool));
+    return {
+      pool,
+      directors: selected.map((member) => confirmationOf(member, key)),
+      problems,
+      notes,
+      undecided: chosen.some(isUndecided),
+      vacated: members.every(({ lane }) => lane.absent(key) || (this.#bornHere.has(key) && !lane.knows(key))),
+    };
+  }
+
+  /** Nothing of the Service changes on any director: its pool is paused, gone or unreadable, or the Service itself is. */
+  #freeze(service: LoadBalancedService, pool: AddressPool | undefined, problems: readonly string[]): Placement {
+    const { fleet, book } = this.#parts;
+    const { key } = service;
+    const members = [...fleet.members()];
+    for (const { lane } of members) lane.freeze(key, [...book.addressesOf(key), ...book.leavingOf(key)]);
+    const selected = pool === undefined ? [] : members.filter(({ director }) => isSelected(director, pool));
+    return {
+      pool,
+      directors: selected.map((member) => confirmationOf(member, key)),
+      problems,
+      notes: [],
+      undecided: selected.some(isUndecided),
+      vacated: false,
+    };
+  }
+
+  /**
+   * Takes the Service off every director that may hold something of it.
+   *
+   * @returns the directors that have not confirmed that it is gone, each with the reason when there is one.
+   */
+  withdraw(
+    key: ServiceKey,
+    addresses: readonly IpAddress[],
+  ): readonly { readonly director: string; readonly problem: string | undefined }[] {
+    const remaining: { director: string; problem: string | undefined }[] = [];
+    for (const { lane } of this.#parts.fleet.members()) {
+      if (this.#bornHere.has(key) && !lane.knows(key)) continue;
+      lane.withdraw(key, addresses);
+      if (!lane.absent(key)) remaining.push({ director: lane.name, problem: lane.absenceProblem(key) });
+    }
+    return remaining;
+  }
+
+  /** The Service is gone from every director, and this has been acted on. */
+  forget(key: ServiceKey): void {
+    this.#bornHere.delete(key);
+    for (const { lane } of this.#parts.fleet.members()) lane.forget(key);
+  }
+
+  #leave({ lane }: FleetMember, key: ServiceKey, addresses: readonly IpAddress[]): void {
+    if (this.#bornHere.has(key) && !lane.knows(key)) return;
+    lane.withdraw(key, addresses);
+    if (lane.absent(key)) lane.forget(key);
+  }
+}
+
+function unusablePool(name: string, exists: boolean): string {
+  const cause = exists ? 'cannot be read: see its status' : 'does not exist any more';
+  return `LoadBalancerPool ${name} ${cause}. Nothing of this Service is changed on the directors until the pool is back.`;
+}
+
+function isDrained({ director }: FleetMember): boolean {
+  return director.ok && director.value.state === 'Drained';
+}
+
+/** Neither ready nor in known trouble: it is being connected for the first time. */
+function isUndecided({ lane }: FleetMember): boolean {
+  return !lane.ready && lane.report().trouble === undefined;
+}
+
+function confirms({ lane }: FleetMember, key: ServiceKey): boolean {
+  return lane.confirmation(key).kind === 'Programmed';
+}
+
+function confirmationOf(member: FleetMember, key: ServiceKey): DirectorConfirmation {
+  const { lane, director } = member;
+  const confirmation = lane.confirmation(key);
+  const holds = lane.holds(key);
+  const message = confirmation.kind === 'Failed' && lane.ready ? confirmation.message : whyNotReady(member);
+  return {
+    director: lane.name,
+    ready: countsForPublication(member),
+    state: confirmation.kind,
+    ...(message !== undefined && { message }),
+    ...(holds !== undefined && { holds: holds || !director.ok }),
+  };
+}
+
+function whyNotReady({ lane, director }: FleetMember): string | undefined {
+  if (director.ok && director.value.state !== 'Active') return `spec.state is ${director.value.state}.`;
+  return lane.report().trouble?.message;
+}

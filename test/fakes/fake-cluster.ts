@@ -1,0 +1,258 @@
+import type { Cluster, ClusterEvent, DirectorKeys, KeyLookup, Parsed } from '../../operator/controllers/ports.ts';
+import type { AddressPool } from '../../operator/model/address-pool.ts';
+import type { ClusterNode } from '../../operator/model/cluster-node.ts';
+import type { Director } from '../../operator/model/director.ts';
+import type { LabelSet } from '../../operator/model/labels.ts';
+import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+
+/** Everything there is in a cluster, as an API server stores it, in parsed form. */
+export class FakeApi {
+  readonly services = new Map<ServiceKey, LoadBalancedService>();
+  readonly endpoints = new Map<ServiceKey, ServiceEndpoints>();
+  readonly nodes = new Map<string, ClusterNode>();
+  readonly pools = new Map<string, Parsed<AddressPool>>();
+  readonly directors = new Map<string, Parsed<Director>>();
+  readonly namespaces = new Map<string, LabelSet>();
+  readonly secrets = new Map<string, string>();
+  readonly #watchers = new Set<(event: ClusterEvent) => void>();
+  #version = 100;
+
+  /** Stores a Service as its user wrote it: new, or with another spec. Status, finalizers and annotation stay as they are. */
+  putService(service: LoadBalancedService): void {
+    const old = this.services.get(service.key);
+    const kept =
+      old === undefined || old.uid !== service.uid
+        ? {}
+        : { finalizers: old.finalizers, ingress: old.ingress, conditions: old.conditions, ...poolOf(old) };
+    this.#store({ ...service, ...kept });
+  }
+
+  /** What `kubectl delete` does: without finalizers the object is gone, else it is marked. */
+  deleteService(key: ServiceKey): void {
+    const old = this.services.get(key);
+    if (old === undefined) return;
+    if (old.finalizers.length === 0) this.#drop(key);
+    else this.#store({ ...old, deleting: true, wanted: false });
+  }
+
+  /** The type is no longer LoadBalancer: the API server clears status.loadBalancer. */
+  makeClusterIP(key: ServiceKey): void {
+    const old = this.services.get(key);
+    if (old !== undefined) this.#store({ ...old, wanted: false, ingress: [] });
+  }
+
+  /** What a write of ours makes of a Service; undefined when it does not exist. */
+  changeService(key: ServiceKey, change: Partial<LoadBalancedService>): void {
+    const old = this.services.get(key);
+    if (old === undefined) return;
+    const next = { ...old, ...change };
+    if (next.finalizers.length === 0 && next.deleting) this.#drop(key);
+    else this.#store(next);
+  }
+
+  putEndpoints(key: ServiceKey, readyByNode: Readonly<Record<string, number>>): void {
+    this.endpoints.set(key, { readyByNode: new Map(Object.entries(readyByNode)), servingTerminatingByNode: new Map() });
+    this.#tell({ kind: 'endpoints', key });
+  }
+
+  putNode(node: ClusterNode): void {
+    this.nodes.set(node.name, node);
+    this.#tell({ kind: 'nodes' });
+  }
+
+  deleteNode(name: string): void {
+    this.nodes.delete(name);
+    this.#tell({ kind: 'nodes' });
+  }
+
+  putPool(pool: Parsed<AddressPool>): void {
+    const name = nameOf(pool);
+    this.pools.set(name, pool);
+    this.#tell({ kind: 'pool', name });
+  }
+
+  deletePool(name: string): void {
+    this.pools.delete(name);
+    this.#tell({ kind: 'pool', name });
+  }
+
+  putDirector(director: Parsed<Director>): void {
+    const name = nameOf(director);
+    this.directors.set(name, director);
+    this.#tell({ kind: 'director', name });
+  }
+
+  deleteDirector(name: string): void {
+    this.directors.delete(name);
+    this.#tell({ kind: 'director', name });
+  }
+
+  putSecret(name: string, privateKey: string): void {
+    this.secrets.set(name, privateKey);
+    this.#tell({ kind: 'secret', name });
+  }
+
+  deleteSecret(name: string): void {
+    this.secrets.delete(name);
+    this.#tell({ kind: 'secret', name });
+  }
+
+  /** @returns the function that ends the watch. */
+  watch(watcher: (event: ClusterEvent) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  #store(service: LoadBalancedService): void {
+    this.#version += 1;
+    this.services.set(service.key, { ...service, resourceVersion: String(this.#version) });
+    this.#tell({ kind: 'service', key: service.key });
+  }
+
+  #drop(key: ServiceKey): void {
+    this.services.delete(key);
+    this.#tell({ kind: 'service', key });
+  }
+
+  #tell(event: ClusterEvent): void {
+    for (const watcher of this.#watchers) watcher(event);
+  }
+}
+
+/**
+ * What one operator process sees of a {@link FakeApi}: everything at {@link sync}, later changes when they are delivered, in order. A view that
+ * lags is a normal view.
+ */
+export class FakeCluster implements Cluster, DirectorKeys {
+  readonly #api: FakeApi;
+  readonly #onEvent: (event: ClusterEvent) => void;
+  /** How deliveries are put off; the default is the next microtask. */
+  readonly #later: (deliver: () => void) => void;
+  readonly #services = new Map<ServiceKey, LoadBalancedService>();
+  readonly #endpoints = new Map<ServiceKey, ServiceEndpoints>();
+  readonly #nodes = new Map<string, ClusterNode>();
+  readonly #pools = new Map<string, Parsed<AddressPool>>();
+  readonly #directors = new Map<string, Parsed<Director>>();
+  readonly #namespaces = new Map<string, LabelSet>();
+  readonly #secrets = new Map<string, string>();
+  #unwatch: () => void = () => undefined;
+  #synced = false;
+
+  constructor(
+    api: FakeApi,
+    onEvent: (event: ClusterEvent) => void,
+    later: (deliver: () => void) => void = queueMicrotask,
+  ) {
+    this.#api = api;
+    this.#onEvent = onEvent;
+    this.#later = later;
+  }
+
+  /** Lists everything and begins to watch. */
+  sync(): void {
+    const { services, endpoints, nodes, pools, directors, namespaces, secrets } = this.#api;
+    copy(services, this.#services);
+    copy(endpoints, this.#endpoints);
+    copy(nodes, this.#nodes);
+    copy(pools, this.#pools);
+    copy(directors, this.#directors);
+    copy(namespaces, this.#namespaces);
+    copy(secrets, this.#secrets);
+    this.#unwatch = this.#api.watch((event) => {
+      const take = this.#snapshot(event);
+      this.#later(() => {
+        if (!this.#synced) return;
+        take();
+        this.#onEvent(event);
+      });
+    });
+    this.#synced = true;
+    this.#onEvent({ kind: 'synced' });
+  }
+
+  stop(): void {
+    this.#unwatch();
+    this.#synced = false;
+  }
+
+  synced(): boolean {
+    return this.#synced;
+  }
+  service(key: ServiceKey): LoadBalancedService | undefined {
+    return this.#services.get(key);
+  }
+  services(): Iterable<LoadBalancedService> {
+    return this.#services.values();
+  }
+  endpoints(key: ServiceKey): ServiceEndpoints {
+    return this.#endpoints.get(key) ?? { readyByNode: new Map(), servingTerminatingByNode: new Map() };
+  }
+  nodes(): Iterable<ClusterNode> {
+    return this.#nodes.values();
+  }
+  pool(name: string): Parsed<AddressPool> | undefined {
+    return this.#pools.get(name);
+  }
+  pools(): Iterable<Parsed<AddressPool>> {
+    return this.#pools.values();
+  }
+  director(name: string): Parsed<Director> | undefined {
+    return this.#directors.get(name);
+  }
+  directors(): Iterable<Parsed<Director>> {
+    return this.#directors.values();
+  }
+  namespaceLabels(namespace: string): LabelSet | undefined {
+    return this.#namespaces.get(namespace);
+  }
+  privateKey(secretName: string): KeyLookup {
+    const privateKey = this.#secrets.get(secretName);
+    if (privateKey !== undefined) return { ok: true, privateKey };
+    return { ok: false, reason: 'SecretMissing', message: `Secret ${secretName} does not exist: create it.` };
+  }
+
+  /** The state of the changed thing as of the event, so that a late event shows the state it tells of. */
+  #snapshot(event: ClusterEvent): () => void {
+    const api = this.#api;
+    switch (event.kind) {
+      case 'service':
+        return transfer(this.#services, event.key, api.services.get(event.key));
+      case 'endpoints':
+        return transfer(this.#endpoints, event.key, api.endpoints.get(event.key));
+      case 'pool':
+        return transfer(this.#pools, event.name, api.pools.get(event.name));
+      case 'director':
+        return transfer(this.#directors, event.name, api.directors.get(event.name));
+      case 'secret':
+        return transfer(this.#secrets, event.name, api.secrets.get(event.name));
+      case 'namespace':
+        return transfer(this.#namespaces, event.name, api.namespaces.get(event.name));
+      case 'nodes': {
+        const nodes = new Map(api.nodes);
+        return () => copy(nodes, this.#nodes);
+      }
+      case 'synced':
+        return () => undefined;
+    }
+  }
+}
+
+function transfer<Key, Value>(target: Map<Key, Value>, key: Key, value: Value | undefined): () => void {
+  return () => {
+    if (value === undefined) target.delete(key);
+    else target.set(key, value);
+  };
+}
+
+function copy<Key, Value>(from: ReadonlyMap<Key, Value>, to: Map<Key, Value>): void {
+  to.clear();
+  for (const [key, value] of from) to.set(key, value);
+}
+
+function nameOf(parsed: Parsed<{ readonly name: string }>): string {
+  return parsed.ok ? parsed.value.name : parsed.name;
+}
+
+function poolOf({ allocatedFromPool }: LoadBalancedService): Partial<LoadBalancedService> {
+  return allocatedFromPool === undefined ? {} : { allocatedFromPool };
+}

@@ -1,0 +1,143 @@
+import type {
+  ClusterWriter,
+  DirectorStatus,
+  EventRecorder,
+  ObjectReference,
+  PoolStatus,
+  ServiceStatus,
+  WriteResult,
+} from '../../operator/controllers/ports.ts';
+import type { LoadBalancedService } from '../../operator/model/load-balanced-service.ts';
+import { CORE_FINALIZER, FINALIZER } from '../../operator/model/names.ts';
+import type { FakeApi } from './fake-cluster.ts';
+
+/** What happens to a write: `lost` is carried out, but its answer never says so. */
+export type WriteFault = 'conflict' | 'failed' | 'lost';
+
+/** One write that changed something, in order. */
+export interface FakeWrite {
+  readonly verb: 'claim' | 'release' | 'serviceStatus' | 'poolStatus' | 'directorStatus';
+  readonly object: string;
+}
+
+/** Writes to a {@link FakeApi} with the answers an API server gives. Every write is counted; what changes nothing is not. */
+export class FakeWriter implements ClusterWriter {
+  readonly writes: FakeWrite[] = [];
+  readonly poolStatuses = new Map<string, PoolStatus>();
+  readonly directorStatuses = new Map<string, DirectorStatus>();
+  /** Asked before each write; undefined lets it through. */
+  fault: (write: FakeWrite) => WriteFault | undefined = () => undefined;
+  /** Told of every write that reached the API server. */
+  onWrite: (write: FakeWrite) => void = () => undefined;
+  readonly #api: FakeApi;
+
+  constructor(api: FakeApi) {
+    this.#api = api;
+  }
+
+  claimService(service: LoadBalancedService, pool: string): Promise<WriteResult> {
+    const finalizers = [...new Set([...service.finalizers, CORE_FINALIZER, FINALIZER])];
+    return this.#writeService('claim', service, true, { finalizers, allocatedFromPool: pool });
+  }
+
+  releaseService(service: LoadBalancedService): Promise<WriteResult> {
+    const finalizers = service.finalizers.filter((name) => name !== FINALIZER && name !== CORE_FINALIZER);
+    return this.#writeService('release', service, true, { finalizers });
+  }
+
+  writeServiceStatus(service: LoadBalancedService, { ingress, conditions }: ServiceStatus): Promise<WriteResult> {
+    return this.#writeService('serviceStatus', service, false, { ingress, conditions });
+  }
+
+  writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {
+    return this.#writeStatus('poolStatus', pool, this.#api.pools.has(pool), this.poolStatuses, status);
+  }
+
+  writeDirectorStatus(director: string, status: DirectorStatus): Promise<WriteResult> {
+    return this.#writeStatus(
+      'directorStatus',
+      director,
+      this.#api.directors.has(director),
+      this.directorStatuses,
+      status,
+    );
+  }
+
+  async #writeService(
+    verb: FakeWrite['verb'],
+    service: LoadBalancedService,
+    guarded: boolean,
+    change: Partial<LoadBalancedService>,
+  ): Promise<WriteResult> {
+    await Promise.resolve();
+    const stored = this.#api.services.get(service.key);
+    if (stored === undefined || stored.uid !== service.uid) return { kind: 'gone' };
+    if (guarded && stored.resourceVersion !== service.resourceVersion) return { kind: 'conflict' };
+    if (Object.entries(change).every(([field, value]) => same(stored[field as keyof LoadBalancedService], value))) {
+      return { kind: 'unchanged' };
+    }
+    return this.#carryOut({ verb, object: service.key }, () => {
+      this.#api.changeService(service.key, change);
+      // The annotation goes with the finalizers, in one patch.
+      if (verb === 'release') this.#dropAnnotation(service);
+    });
+  }
+
+  async #writeStatus<Status>(
+    verb: FakeWrite['verb'],
+    object: string,
+    exists: boolean,
+    stored: Map<string, Status>,
+    status: Status,
+  ): Promise<WriteResult> {
+    await Promise.resolve();
+    if (!exists) return { kind: 'gone' };
+    if (same(stored.get(object), status)) return { kind: 'unchanged' };
+    return this.#carryOut({ verb, object }, () => stored.set(object, status));
+  }
+
+  #carryOut(write: FakeWrite, change: () => void): WriteResult {
+    const fault = this.fault(write);
+    if (fault === 'conflict') return { kind: 'conflict' };
+    if (fault === 'failed') return { kind: 'failed', cause: 'the API server is not reachable (injected)' };
+    change();
+    this.writes.push(write);
+    this.onWrite(write);
+    return fault === 'lost' ? { kind: 'failed', cause: 'the answer was lost (injected)' } : { kind: 'written' };
+  }
+
+  #dropAnnotation({ key }: LoadBalancedService): void {
+    const stored = this.#api.services.get(key);
+    if (stored === undefined) return;
+    const { allocatedFromPool: _, ...rest } = stored;
+    this.#api.services.set(key, rest);
+  }
+}
+
+/** One event, as recorded. */
+export interface FakeEvent {
+  readonly about: ObjectReference;
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Keeps every event. */
+export class FakeEvents implements EventRecorder {
+  readonly recorded: FakeEvent[] = [];
+
+  record(about: ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.recorded.push({ about, type, reason, message });
+  }
+
+  /** `reason: message` of the events about an object, in order. */
+  about(kind: ObjectReference['kind'], name: string): string[] {
+    return this.recorded
+      .filter((event) => event.about.kind === kind && event.about.name === name)
+      .map(({ reason, message }) => `${reason}: ${message}`);
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
