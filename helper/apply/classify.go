@@ -8,6 +8,7 @@ import (
 
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/rawnetlink"
 	"ipvs-operator.io/helper/wire"
 )
 
@@ -17,7 +18,7 @@ var transient = map[unix.Errno]bool{unix.ENOBUFS: true, unix.EBUSY: true, unix.E
 // isTransient reports whether reading and planning again may help.
 func isTransient(err error) bool {
 	errno, known := errnoOf(err)
-	return errors.Is(err, ipvs.ErrOutcomeUnknown) || known && transient[errno]
+	return errors.Is(err, ipvs.ErrOutcomeUnknown) || errors.Is(err, rawnetlink.ErrInterrupted) || known && transient[errno]
 }
 
 // isStale reports whether the kernel contradicts what was read: someone else has written meanwhile.

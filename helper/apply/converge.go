@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
@@ -16,9 +18,12 @@ func (e *Engine) converge(j *job) *wire.Error {
 			return failure("record the request before writing", err)
 		}
 		result := e.execute(planned.Changes, j.seen.VirtualServers)
+		readError := e.readBack(j, planned.Changes)
+		if readError == nil && len(result.unknown) > 0 {
+			result.done = append(result.done, made(result.unknown, j.plan().Changes)...)
+		}
 		j.changes = append(j.changes, result.done...)
 		j.errors = result.errors
-		readError := e.readBack(j, planned.Changes)
 		if err := e.recordOutcome(j, planned.Changes, result, readError == nil); err != nil {
 			return failure("record what was written", err)
 		}
@@ -29,6 +34,15 @@ func (e *Engine) converge(j *job) *wire.Error {
 			return nil
 		}
 	}
+}
+
+// made are the changes that were carried out although their acknowledgement was lost: a fresh plan no longer has them.
+func made(unknown, left []plan.Change) []plan.Change {
+	still := map[plan.Identity]bool{}
+	for _, change := range left {
+		still[change.Identity()] = true
+	}
+	return slices.DeleteFunc(unknown, func(change plan.Change) bool { return still[change.Identity()] })
 }
 
 // recordIntent puts what is about to be made into the ledger first: if we die between two writes, what exists is ours.

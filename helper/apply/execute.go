@@ -17,6 +17,8 @@ import (
 type outcome struct {
 	done   []plan.Change
 	errors []wire.Error
+	// unknown are changes whose acknowledgement was lost; reading back tells whether they were made.
+	unknown []plan.Change
 	// again is set when reading and planning anew may repair what failed.
 	again bool
 	// foreignKeys and foreignAddresses were there already when we wanted to make them: someone else's.
@@ -59,7 +61,7 @@ func (e *Engine) executeServers(phase []plan.Change, unborn map[ipvs.ServiceKey]
 		case change.Kind == plan.AddRealServer && unborn[key]:
 			// its virtual server was refused, which is reported
 		default:
-			if change.Kind == plan.AddVirtualServer {
+			if change.Kind == plan.AddVirtualServer && !errors.Is(err, ipvs.ErrOutcomeUnknown) {
 				unborn[key] = true
 				if errors.Is(err, unix.EEXIST) {
 					result.foreignKeys = append(result.foreignKeys, key)
@@ -139,4 +141,7 @@ func (o *outcome) settle(change plan.Change, err error, already unix.Errno) {
 func (o *outcome) fail(change plan.Change, err error) {
 	o.again = o.again || isTransient(err) || isStale(change, err)
 	o.errors = append(o.errors, explain(change, err))
+	if errors.Is(err, ipvs.ErrOutcomeUnknown) {
+		o.unknown = append(o.unknown, change)
+	}
 }

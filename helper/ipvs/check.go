@@ -6,15 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxNameLength is IP_VS_SCHEDNAME_MAXLEN and IP_VS_PENAME_MAXLEN without the final NUL.
-const maxNameLength = 15
+// The kernel's limits on names: a scheduler's counts its final NUL, a persistence engine's does not (ip_vs_svc_policy).
+const (
+	maxSchedulerLength = 15
+	maxEngineLength    = 16
+)
 
 // checkService answers as ip_vs_genl_parse_service and ip_vs_add_service do for a virtual server's contents.
 func checkService(service Service, schedulers map[string]bool) error {
 	switch {
 	case service.Family != IPv4 && service.Family != IPv6:
 		return unix.EAFNOSUPPORT
-	case len(service.Scheduler) > maxNameLength || len(service.PersistenceEngine) > maxNameLength:
+	case len(service.Scheduler) > maxSchedulerLength || len(service.PersistenceEngine) > maxEngineLength:
 		return unix.EINVAL
 	case !schedulers[service.Scheduler]:
 		return unix.ENOENT

@@ -218,16 +218,25 @@ func decodeStats(stats *Stats) func(*netlink.AttributeDecoder) error {
 			statsAttrInBytes: &stats.InBytes, statsAttrOutBytes: &stats.OutBytes,
 		}
 		for attributes.Next() {
-			field := fields[attributes.Type()]
-			switch {
-			case field == nil:
-			case attributes.Len() == 4:
-				*field = uint64(attributes.Uint32())
-			default:
-				*field = attributes.Uint64()
+			if field := fields[attributes.Type()]; field != nil {
+				attributes.Do(decodeCounter(field))
 			}
 		}
 		return attributes.Err()
+	}
+}
+
+func decodeCounter(counter *uint64) func([]byte) error {
+	return func(raw []byte) error {
+		switch len(raw) {
+		case 4:
+			*counter = uint64(binary.NativeEndian.Uint32(raw))
+		case 8:
+			*counter = binary.NativeEndian.Uint64(raw)
+		default:
+			return fmt.Errorf("counter of %d bytes", len(raw))
+		}
+		return nil
 	}
 }
 

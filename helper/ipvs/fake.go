@@ -12,8 +12,8 @@ import (
 type Fake struct {
 	// Schedulers that can be loaded; NewFake fills in those of Debian 12's kernel.
 	Schedulers map[string]bool
-	// Fault, when set, is asked before each operation; an error it returns is the operation's answer, and nothing is done.
-	Fault func(Operation) error
+	// Unprivileged makes it answer as to a caller without CAP_NET_ADMIN.
+	Unprivileged bool
 
 	mutex    sync.Mutex
 	services []fakeService // head first: the kernel inserts at the head of its hash chains
@@ -21,7 +21,7 @@ type Fake struct {
 
 type fakeService struct {
 	Service
-	destinations []Destination // tail first: the kernel appends, dumps walk forward
+	destinations []Destination // head first: the kernel inserts at the head of the list
 }
 
 // NewFake is an empty table of a kernel with every scheduler of Debian 12 (no twos).
@@ -37,6 +37,9 @@ func NewFake() *Fake {
 func (f *Fake) Services() ([]Service, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
+	if f.Unprivileged {
+		return nil, unix.EPERM
+	}
 	var services []Service
 	for _, service := range f.services {
 		services = append(services, service.Service)
@@ -48,6 +51,9 @@ func (f *Fake) Services() ([]Service, error) {
 func (f *Fake) Service(key ServiceKey) (Service, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
+	if f.Unprivileged {
+		return Service{}, unix.EPERM
+	}
 	if service := f.find(key); service != nil {
 		return service.Service, nil
 	}
@@ -58,6 +64,9 @@ func (f *Fake) Service(key ServiceKey) (Service, error) {
 func (f *Fake) Destinations(key ServiceKey) ([]Destination, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
+	if f.Unprivileged {
+		return nil, unix.EPERM
+	}
 	if service := f.find(key); service != nil {
 		return slices.Clone(service.destinations), nil
 	}
@@ -70,18 +79,18 @@ func (f *Fake) Execute(operations []Operation) []error {
 	defer f.mutex.Unlock()
 	results := make([]error, len(operations))
 	for index, operation := range operations {
-		if f.Fault != nil {
-			if results[index] = f.Fault(operation); results[index] != nil {
-				continue
-			}
-		}
 		results[index] = f.execute(operation)
 	}
 	return results
 }
 
 // Probe implements Kernel.
-func (f *Fake) Probe() error { return nil }
+func (f *Fake) Probe() error {
+	if f.Unprivileged {
+		return unix.EPERM
+	}
+	return nil
+}
 
 // Close implements Kernel.
 func (f *Fake) Close() error { return nil }
@@ -117,6 +126,9 @@ func (s *fakeService) indexOf(key DestinationKey) int {
 }
 
 func (f *Fake) execute(operation Operation) error {
+	if f.Unprivileged {
+		return unix.EPERM
+	}
 	switch operation.Kind {
 	case NewService, SetService:
 		return f.writeService(operation)
@@ -188,6 +200,6 @@ func (f *Fake) writeDestination(operation Operation) error {
 		service.destinations[index] = stored
 		return nil
 	}
-	service.destinations = append(service.destinations, stored)
+	service.destinations = slices.Insert(service.destinations, 0, stored)
 	return nil
 }

@@ -1,6 +1,10 @@
 package ipvs
 
-import "errors"
+import (
+	"errors"
+
+	"ipvs-operator.io/helper/rawnetlink"
+)
 
 // Kernel is one network namespace's IPVS table. Errors carry the kernel's errno (a unix.Errno under errors.As).
 //
@@ -24,7 +28,7 @@ type Kernel interface {
 
 // ErrOutcomeUnknown says that an operation may or may not have been carried out: its acknowledgement was lost
 // (ENOBUFS, timeout). Read again to learn which.
-var ErrOutcomeUnknown = errors.New("the kernel's acknowledgement was lost")
+var ErrOutcomeUnknown = rawnetlink.ErrOutcomeUnknown
 
 // ErrNoFamily says that the kernel has no IPVS: the module is neither loaded nor loadable.
 var ErrNoFamily = errors.New("the kernel has no generic netlink family IPVS")

@@ -57,7 +57,7 @@ func (n *Netlink) Service(key ServiceKey) (Service, error) {
 	}
 	answer, err := n.socket.Get(n.message(body))
 	if err != nil {
-		return Service{}, lost(err)
+		return Service{}, err
 	}
 	return decodeServiceMessage(answer)
 }
@@ -83,7 +83,7 @@ func (n *Netlink) Execute(operations []Operation) []error {
 		origin = append(origin, index)
 	}
 	for index, err := range n.socket.Batch(messages) {
-		results[origin[index]] = lost(err)
+		results[origin[index]] = err
 	}
 	return results
 }
@@ -94,7 +94,7 @@ func (n *Netlink) Probe() error {
 		return err
 	}
 	_, err := n.socket.Get(n.message(genetlinkHeader(cmdGetInfo, familyVersion)))
-	return lost(err)
+	return err
 }
 
 // Close implements Kernel.
@@ -102,14 +102,6 @@ func (n *Netlink) Close() error { return n.socket.Close() }
 
 func (n *Netlink) message(body []byte) netlink.Message {
 	return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(n.family)}, Data: body}
-}
-
-// lost translates the socket's word for a lost answer into ours.
-func lost(err error) error {
-	if errors.Is(err, rawnetlink.ErrOutcomeUnknown) {
-		return ErrOutcomeUnknown
-	}
-	return err
 }
 
 // dump reads a list until it is consistent: the kernel's cursor is a position, so whoever writes meanwhile makes entries
@@ -166,7 +158,7 @@ func (n *Netlink) resolve() error {
 		return ErrNoFamily
 	}
 	if err != nil {
-		return lost(err)
+		return err
 	}
 	n.family, err = decodeFamilyID(answer)
 	return err

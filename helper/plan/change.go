@@ -58,6 +58,19 @@ type Before struct {
 	Destination ipvs.Destination
 }
 
+// Identity tells which thing a change is about and what it does to it.
+type Identity struct {
+	Kind        Kind
+	Service     ipvs.ServiceKey
+	Destination ipvs.DestinationKey
+	Address     address.Assigned
+}
+
+// Identity is comparable; two changes of one plan never share one.
+func (c Change) Identity() Identity {
+	return Identity{c.Kind, c.Service.ServiceKey, c.Destination.DestinationKey, c.Address}
+}
+
 // Object names what the change is about: a virtual server, also for its real servers, or an address.
 func (c Change) Object() string {
 	if c.Kind == AddAddress || c.Kind == DeleteAddress {
