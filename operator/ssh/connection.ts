@@ -17,6 +17,8 @@ import type { SshLimits } from './limits.ts';
 export interface Connection {
   /** The SSH client, for opening the one channel. */
   readonly client: ssh2.Client;
+  /** Why the connection is over, as soon as it is: before ssh2 tells the channel that it has ended too. */
+  readonly failure: DirectorFailure | undefined;
   /** Settles once, when the connection is over: with what {@link destroy} was given, or what the network or the host did. */
   readonly ended: Promise<DirectorFailure>;
   /** Ends it at once. Only the first call counts. */
@@ -97,7 +99,7 @@ class Attempt implements Connection {
   #error: SshError | undefined;
   #offered: string | undefined;
   #accepted = false;
-  #finished = false;
+  #failure: DirectorFailure | undefined;
   #cancelDeadline: () => void;
 
   constructor(target: DirectorTarget, pinned: PinnedHostKeys, clock: Clock, limits: SshLimits) {
@@ -113,6 +115,10 @@ class Attempt implements Connection {
     this.#cancelDeadline = this.#expectWithin(limits.connectMs);
     this.#listen(pinned, limits);
     this.#start(pinned, limits);
+  }
+
+  get failure(): DirectorFailure | undefined {
+    return this.#failure;
   }
 
   destroy(failure: DirectorFailure): void {
@@ -179,8 +185,8 @@ class Attempt implements Connection {
   }
 
   #finish(failure: DirectorFailure): void {
-    if (this.#finished) return;
-    this.#finished = true;
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
     this.#cancelDeadline();
     this.#settleResult({ ok: false, failure });
     this.#settleEnded(failure);

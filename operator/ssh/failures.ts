@@ -117,8 +117,10 @@ export function connectionFailure(
   if (error?.message.includes('no matching host key format')) return hostKeyMismatch(target, undefined, hostKey.pinned);
   if (error?.level === 'client-socket') return unreachable(target, stage, error);
   if (error?.level === 'client-timeout') return frozen(target);
-  if (stage === 'authentication') return authenticationFailed(target);
-  if (stage === 'handshake') return failedHandshake(target, error);
+  // A disconnect message has a number: sshd refuses in words ("Too many authentication failures"). A mere close is the network's.
+  const isRefusal = error?.level === 'client-authentication' || typeof error?.code === 'number';
+  if (stage === 'authentication' && isRefusal) return authenticationFailed(target);
+  if (stage === 'handshake' || stage === 'authentication') return failedHandshake(target, stage, error);
   if (error !== undefined) return protocolError(target, `SSH error: ${error.message}`);
   return lost(target);
 }
@@ -157,7 +159,7 @@ function unreachable(target: DirectorTarget, stage: Stage, error: SshError): Dir
   return { reason: 'Unreachable', message: `${describeTarget(target)}${during}: ${cause}` };
 }
 
-function failedHandshake(target: DirectorTarget, error: SshError | undefined): DirectorFailure {
+function failedHandshake(target: DirectorTarget, stage: Stage, error: SshError | undefined): DirectorFailure {
   const said = error === undefined ? 'connection closed' : printable(error.message, 200);
   if (/^(Invalid (identification|header)|Header line|Max greeting)/.test(said)) {
     return {
@@ -174,7 +176,7 @@ function failedHandshake(target: DirectorTarget, error: SshError | undefined): D
   return {
     reason: 'Unreachable',
     message:
-      `${describeTarget(target)}: the host accepts connections and drops them during the SSH handshake (${said}); ` +
+      `${describeTarget(target)}: the host accepts connections and drops them during the SSH ${stage} (${said}); ` +
       'check that sshd runs there, its MaxStartups, and firewalls in between',
   };
 }

@@ -103,7 +103,7 @@ class Greeting implements HelperChannelListener {
   }
 
   #fail(failure: DirectorFailure): void {
-    this.#finish({ ok: false, failure });
+    this.#finish({ ok: false, failure: this.#parts.connection.failure ?? failure });
   }
 
   #finish(greeted: Greeted): void {

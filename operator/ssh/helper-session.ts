@@ -152,7 +152,7 @@ export class HelperSession implements DirectorSession, HelperChannelListener {
   }
 
   #fail(failure: DirectorFailure): void {
-    this.#over(failure);
+    this.#over(this.#parts.connection.failure ?? failure);
     this.#parts.connection.destroy(failure);
   }
 

@@ -4,6 +4,6 @@
  */
 export function printable(text: string, limit: number): string {
   const clean = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
-  const characters = [...clean.slice(0, limit * 2)];
+  const characters = Array.from(clean.slice(0, limit * 2));
   return characters.length > limit || clean.length > limit * 2 ? `${characters.slice(0, limit).join('')}…` : clean;
 }

@@ -55,7 +55,8 @@ export async function fakeSubject(): Promise<Subject> {
   };
 }
 
-const HELPER = fileURLToPath(new URL('../../../dist/ipvs-helper', import.meta.url));
+/** The helper as `make build` leaves it. */
+export const HELPER = fileURLToPath(new URL('../../../dist/ipvs-helper', import.meta.url));
 
 /** The real helper with its kernel in memory, which lives as long as a session, behind a real sshd. */
 export async function helperSubject(): Promise<Subject> {

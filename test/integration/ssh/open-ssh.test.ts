@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DirectorTarget } from '../../../operator/controllers/ports.ts';
+import { aVirtualServer } from '../../builders/a-virtual-server.ts';
+import { HELPER } from './contract-subjects.ts';
 import { assertSaysWhatToDo, aTarget, dial, dialed, dialFailure } from './dialing.ts';
 import { generateKey, type TestKey } from './keys.ts';
 import { nothingLeft, openResources } from './leaks.ts';
@@ -186,7 +188,28 @@ describe('a host with a real sshd', function () {
     const failure = await session.ended;
     assert.ok(failure.reason === 'Closed' || failure.reason === 'Unreachable', failure.message);
     assertSaysWhatToDo(failure, target);
-    assert.equal((await answer).kind, 'broken');
+    assert.deepEqual(await answer, { kind: 'broken', failure });
+  });
+
+  it('changes keys under a session, which does not notice', async () => {
+    const state = mkdtempSync(join(directory, 'state-'));
+    const policy = join(directory, 'policy.json');
+    const owner = { virtualServers: ['203.0.113.0/24'], realServers: ['192.0.2.0/24'], interfaces: ['lo'] };
+    writeFileSync(policy, JSON.stringify({ owners: { prod: owner } }));
+    const command = `${HELPER} serve --owner prod --policy ${policy} --state-dir ${state} --fake-kernel`;
+    const session = await dialed(await targetOf({ command, config: ['RekeyLimit 256K', 'LogLevel DEBUG1'] }));
+    const virtualServers = Array.from({ length: 5_000 }, (_, index) =>
+      aVirtualServer({ port: index + 1, realServers: [] }),
+    );
+    for (const scope of ['all', 'listed'] as const) {
+      const base = { epoch: 1, generation: 1, dryRun: false, interface: 'lo', absent: [] };
+      const answer = await session.apply({ ...base, scope, virtualServers });
+      assert.deepEqual(answer.kind === 'ok' && answer.value.failed, []);
+    }
+    const exchanges = host?.log().match(/expecting SSH2_MSG_NEWKEYS/g)?.length ?? 0;
+    assert.ok(exchanges > 2, `sshd made ${exchanges} key exchanges`);
+    session.close();
+    await session.ended;
   });
 
   it('is one of many that are dialed at once: all of them get their turn', async () => {
