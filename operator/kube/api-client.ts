@@ -109,7 +109,7 @@ async function watch(
 
 async function send(config: OpKubeConfig, call: Call, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
   const server = config.getCurrentCluster()?.server.replace(/\/+$/, '') ?? '';
-  const query = call.query === undefined ? '' : `?${new URLSearchParams(call.query)}`;
+  const query = call.query === undefined ? '' : `?${new URLSearchParams(call.query).toString()}`;
   const context = new RequestContext(`${server}${call.path}${query}`, call.method);
   context.setHeaderParam('Accept', call.accept ?? 'application/json');
   if (call.contentType !== undefined) context.setHeaderParam('Content-Type', call.contentType);

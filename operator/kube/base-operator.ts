@@ -86,14 +86,15 @@ function refuse(member: string, instead: string): never {
  * configuration is replaced at once. While it runs, that default is a cluster that does not exist.
  */
 function withholdDefaultKubeConfig(): () => void {
-  const original = KubeConfig.prototype.loadFromDefault;
-  KubeConfig.prototype.loadFromDefault = function (this: KubeConfig): void {
+  const { prototype } = KubeConfig;
+  const original = Object.getOwnPropertyDescriptor(prototype, 'loadFromDefault');
+  prototype.loadFromDefault = function (this: KubeConfig): void {
     this.loadFromClusterAndUser(
       { name: 'none', server: 'https://none.invalid', skipTLSVerify: false },
       { name: 'none' },
     );
   };
   return () => {
-    KubeConfig.prototype.loadFromDefault = original;
+    if (original !== undefined) Object.defineProperty(prototype, 'loadFromDefault', original);
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock, Leadership, Log } from '../controllers/ports.ts';
 import { abortableSleep } from './abortable-sleep.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
-import { asRecord, isKubeObject, type KubeObject } from './kube-object.ts';
+import { asRecord, asText, isKubeObject, type KubeObject } from './kube-object.ts';
 import { formatMicroTime } from './micro-time.ts';
 
 export interface LeaseOptions {
@@ -232,7 +232,7 @@ class LeaseElection implements Lease {
 }
 
 function holder(lease: KubeObject): string {
-  return String(asRecord(lease.spec).holderIdentity ?? '');
+  return asText(asRecord(lease.spec).holderIdentity) ?? '';
 }
 
 function transitions(lease: KubeObject): number {

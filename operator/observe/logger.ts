@@ -5,7 +5,7 @@ import { redacted } from './redacted.ts';
 export interface Logger {
   readonly log: Log;
   /** Settles when everything logged so far has left the process. Nothing may be logged afterwards. */
-  end(): Promise<void>;
+  readonly end: () => Promise<void>;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -40,5 +40,6 @@ function plainObject(
 
 function plainError(error: Error, above: ReadonlySet<unknown>, depth: number): Record<string, unknown> {
   const { name, message, stack, cause } = error;
-  return plainObject({ ...error, name, message, stack, ...(cause !== undefined && { cause }) }, above, depth);
+  const own = Object.fromEntries(Object.entries(error));
+  return plainObject({ ...own, name, message, stack, ...(cause !== undefined && { cause }) }, above, depth);
 }

@@ -33,7 +33,7 @@ describe('SafeOperator', () => {
   const base = dotI.default.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;
   const originals = new Map<string, (...args: unknown[]) => unknown>();
   const reached: string[] = [];
-  const exit = process.exit;
+  const exit = Reflect.get(process, 'exit') as typeof process.exit;
 
   beforeEach(() => {
     reached.length = 0;
