@@ -11,7 +11,7 @@ GO_SOURCES := $(shell find helper -name '*.go' -not -path '*/testdata/*' 2>/dev/
 TS_SOURCES := $(shell find operator -name '*.ts' 2>/dev/null) tools/bundle-operator.ts tools/ipvs-operator.sh package-lock.json
 export CGO_ENABLED := 0
 
-.PHONY: help deps packages build generate format lint check test e2e demo lab images controlplane clean
+.PHONY: help deps lock packages build generate format lint check test bench-latency e2e demo lab images controlplane clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -23,6 +23,10 @@ deps: .build/npm.stamp
 	@echo "==> installing npm packages (Node 24 among them)"
 	@npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
 	@mkdir -p .build && touch $@
+
+lock: ## write package-lock.json anew from package.json
+	@npm install --package-lock-only --ignore-scripts --loglevel=error
+	@$(NODE) tools/complete-lockfile.ts
 
 packages:
 	@tools/install-packages
@@ -78,6 +82,9 @@ lint: .build/npm.stamp
 
 test: packages build controlplane images .build/contract.test lint ## every test, unit to end to end, on real parts
 	@$(NODE) tools/run-tests.ts unit go integration kernel e2e
+
+bench-latency: packages build controlplane images ## Service created → EXTERNAL-IP, change → kernel: median, p99, n
+	@test/lab/lab run -- $(NODE) test/bench/latency.ts
 
 e2e: packages build controlplane images ## the end-to-end tests only: real cluster, directors, traffic
 	@$(NODE) tools/run-tests.ts e2e
