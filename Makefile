@@ -70,7 +70,7 @@ check: lint ## format, lint, types, generated files, go vet and unit tests: unde
 
 lint: .build/npm.stamp
 	@echo "==> format and lint"
-	@$(NODE) node_modules/@biomejs/biome/bin/biome ci --error-on-warnings operator test tools package.json biome.json tsconfig.json
+	@$(NODE) node_modules/@biomejs/biome/bin/biome ci --colors=off --error-on-warnings operator test tools package.json biome.json tsconfig.json
 	@$(NODE) node_modules/oxlint/bin/oxlint --type-aware --deny-warnings operator test tools
 	@unformatted=$$(gofmt -l helper test/lab); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted" >&2; exit 1; }
 	@echo "==> types"
