@@ -18,13 +18,12 @@ export interface LoggerOptions {
 
 /** One JSON object per line: timestamp, level, message, then the fields. Errors with their causes, never a secret. */
 export function createLogger({ level, transport = new winston.transports.Console() }: LoggerOptions): Logger {
-  const { combine, timestamp, json } = winston.format;
-  const plainFields = winston.format((info) => Object.assign(info, redacted(info)));
-  const logger = winston.createLogger({
-    level,
-    format: combine(plainFields(), timestamp(), json()),
-    transports: [transport],
+  const { combine, timestamp, printf } = winston.format;
+  const line = printf((info) => {
+    const { timestamp: at, level: severity, message, ...fields } = redacted(info);
+    return JSON.stringify({ timestamp: at, level: severity, message, ...fields });
   });
+  const logger = winston.createLogger({ level, format: combine(timestamp(), line), transports: [transport] });
   return { log: logWith(logger, {}), end: () => endOf(logger) };
 }
 
