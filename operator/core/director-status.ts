@@ -1,4 +1,3 @@
-import { listInWords } from '../lib/list-in-words.ts';
 import type { Condition } from '../model/condition.ts';
 import type { Director } from '../model/director.ts';
 import type { Parsed } from '../model/parsed.ts';
@@ -94,6 +93,9 @@ export function directorStatus(input: DirectorStatusInput): DirectorStatus {
   };
 }
 
+/** What is desired is there, single refused objects aside; entries too many, held or foreign, do not make it useless. */
+const TABLES_THAT_SERVE: ReadonlySet<DirectorTableState['kind']> = new Set(['inSync', 'refused', 'drifted', 'held']);
+
 /**
  * Whether the director counts for publication: it answers, it fits, its table has been made what it shall be (single objects it
  * refuses do not make it useless for the others), and it is Active.
@@ -104,7 +106,7 @@ export function isDirectorReady({ director, link, table, hello }: DirectorStatus
     director.value.state === 'Active' &&
     link.kind === 'up' &&
     hello?.problems.length === 0 &&
-    (table.kind === 'inSync' || table.kind === 'refused' || table.kind === 'drifted')
+    TABLES_THAT_SERVE.has(table.kind)
   );
 }
 
@@ -159,6 +161,9 @@ const TABLE_REASONS: Readonly<Record<string, string>> = {
   retry: 'ApplyFailed',
 };
 
+/** A director that refuses everything would fill a page. */
+const SHOWN_ERRORS = 3;
+
 function inSync({ link, table }: DirectorStatusInput): Condition {
   const type = 'InSync';
   if (link.kind !== 'up') return notConnected(type);
@@ -176,15 +181,14 @@ function inSync({ link, table }: DirectorStatusInput): Condition {
       return { type, status: 'False', reason: reasonOf(table.error), message: table.error.message };
     case 'refused': {
       const [first] = table.errors;
-      const messages = listInWords(
-        table.errors.map(({ message }) => message),
-        3,
-      );
+      const rest = table.errors.length - SHOWN_ERRORS;
+      const messages = table.errors.slice(0, SHOWN_ERRORS).map(({ message }) => message);
+      if (rest > 0) messages.push(`And ${rest} more.`);
       return {
         type,
         status: 'False',
         reason: first === undefined ? 'ObjectRefused' : reasonOf(first),
-        message: messages,
+        message: messages.join(' '),
       };
     }
   }

@@ -40,7 +40,7 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
   };
 }
 
-function ready({ pool, overlap, directors, changeHeld }: PoolStatusInput): Condition {
+function ready({ pool, overlap, directors }: PoolStatusInput): Condition {
   const say = (status: Condition['status'], reason: string, message: string): Condition => ({
     type: 'Ready',
     status,
@@ -54,7 +54,6 @@ function ready({ pool, overlap, directors, changeHeld }: PoolStatusInput): Condi
   const away = directors.filter((director) => !director.ready);
   const reasons = away.map(({ name, message }) => `${name}: ${message}`).join(' ');
   if (away.length === directors.length) return say('False', 'NoDirectorReady', `No director is ready. ${reasons}`);
-  if (changeHeld !== undefined) return say('False', 'ChangeHeld', changeHeld);
   if (away.length > 0)
     return say('True', 'SomeDirectorsNotReady', `Served by ${namesOfReady(directors)}; not ready is ${reasons}`);
   return say('True', 'Ready', `Served by ${namesOfReady(directors)}.`);
