@@ -44,7 +44,7 @@ function runInside(options: LabOptions): Promise<number> {
     'setpriv',
     [
       // Should this process be killed, unshare is killed too, and the kernel ends the rest with it.
-      ...['--pdeathsig', 'KILL', 'unshare', ...namespaces(), 'sh', '-c', FIRST_PROCESS, 'lab'],
+      ...['--pdeathsig', 'KILL', 'unshare', ...namespaces(options), 'sh', '-c', FIRST_PROCESS, 'lab'],
       ...[process.execPath, INSIDE, JSON.stringify(options)],
     ],
     { env: labEnvironment(), stdio: ['inherit', 'inherit', 'inherit', 'pipe'] },
@@ -61,15 +61,22 @@ function runInside(options: LabOptions): Promise<number> {
   });
 }
 
-function namespaces(): string[] {
+function namespaces(options: LabOptions): string[] {
   const all = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
   if (process.getuid?.() === 0) return all;
+  if (options.directors > 0) requireTunDevice();
+  return ['--user', '--map-root-user', ...all];
+}
+
+function requireTunDevice(): void {
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch (cause) {
-    throw new Error('without root the lab needs /dev/net/tun readable and writable, for the directors', { cause });
+    throw new Error(
+      'without root the directors need /dev/net/tun readable and writable: chmod a+rw it as root, or use --directors 0',
+      { cause },
+    );
   }
-  return ['--user', '--map-root-user', ...all];
 }
 
 /** Nothing in a lab may ask the machine's proxy: there is no way to it, and no need. */
