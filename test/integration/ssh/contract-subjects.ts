@@ -56,17 +56,21 @@ export async function fakeSubject(): Promise<Subject> {
 }
 
 /** The helper as `make build` leaves it. */
-export const HELPER = fileURLToPath(new URL('../../../dist/ipvs-helper', import.meta.url));
+export function builtHelper(): string {
+  const path = fileURLToPath(new URL('../../../dist/ipvs-helper', import.meta.url));
+  assert.ok(existsSync(path), `${path} is missing: make build`);
+  return path;
+}
 
 /** The real helper with its kernel in memory, which lives as long as a session, behind a real sshd. */
 export async function helperSubject(): Promise<Subject> {
-  assert.ok(existsSync(HELPER), `${HELPER} is missing: make build`);
+  const helper = builtHelper();
   const directory = mkdtempSync(join(tmpdir(), 'director-contract-'));
   const state = join(directory, 'state');
   const policyFile = join(directory, 'policy.json');
   const clientKey = generateKey();
   const sessions = new Set<DirectorSession>();
-  const command = `${HELPER} serve --owner prod --policy ${policyFile} --state-dir ${state} --fake-kernel`;
+  const command = `${helper} serve --owner prod --policy ${policyFile} --state-dir ${state} --fake-kernel`;
   // A new key exchange after every 512 KiB, the least that sshd agrees to: sessions must not notice.
   const host = await startOpenSshHost({ command, clientKey, config: ['RekeyLimit 512K'] });
   const { port, user, hostKeys } = host;

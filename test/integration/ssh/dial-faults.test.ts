@@ -4,7 +4,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ServerChannel } from 'ssh2';
 import type { Clock, DirectorFailure, DirectorTarget } from '../../../operator/controllers/ports.ts';
 import { systemClock } from '../../../operator/observe/system-clock.ts';
+import { createDirectorDialer } from '../../../operator/ssh/helper-client.ts';
 import { fingerprint } from '../../../operator/ssh/host-keys.ts';
+import { FakeLog } from '../../fakes/fake-log.ts';
 import { aTarget, dialed, dialFailure } from './dialing.ts';
 import { generateKey } from './keys.ts';
 import { nothingLeft, openResources } from './leaks.ts';
@@ -18,6 +20,7 @@ async function withTcpServer<T>(treat: (socket: Socket) => void, use: (port: num
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined);
+    socket.resume();
     treat(socket);
   });
   server.listen(0, '127.0.0.1');
@@ -317,5 +320,30 @@ describe('a dial that works', () => {
     const session = await dialed(aTarget({ port: host.port, hostKeys: [...someHostKeys, ...host.hostKeys] }));
     session.close();
     await host.stop();
+  });
+
+  it('waits for its turn: no more hosts are dialed at once than the limit', async () => {
+    const start = await openResources();
+    let open = 0;
+    let most = 0;
+    await withTcpServer(
+      (socket) => {
+        open += 1;
+        most = Math.max(most, open);
+        socket.on('close', () => {
+          open -= 1;
+        });
+      },
+      async (port) => {
+        const limits = { handshakeMs: 100, parallelDials: 2 };
+        const dialer = createDirectorDialer({ clock: systemClock, log: new FakeLog(), limits });
+        const dials = Array.from({ length: 6 }, () => dialer.dial(aTarget({ port, hostKeys: someHostKeys })));
+        const results = await Promise.all(dials);
+        assert.ok(results.every((each) => !each.ok && each.failure.reason === 'Timeout'));
+      },
+    );
+    // The server may see a connection's end after the next one's begin.
+    assert.ok(most >= 2 && most <= 4, `${most} connections at once`);
+    await nothingLeft(start);
   });
 });

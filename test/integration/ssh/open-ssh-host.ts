@@ -28,11 +28,21 @@ export interface OpenSshHost {
 }
 
 const SSHD = '/usr/sbin/sshd';
+const FIXED_CONFIG = [
+  'ListenAddress 127.0.0.1',
+  'PidFile none',
+  'UsePAM no',
+  'UseDNS no',
+  'StrictModes no',
+  'PermitRootLogin yes',
+  'PasswordAuthentication no',
+];
 const isRoot = process.getuid?.() === 0;
 
 /**
- * Starts sshd with a host key, a configuration and an authorized_keys line of its own. As root it wants an empty /run/sshd, which only a
- * running system sshd has: it gets one in namespaces of its own. Everything it starts dies with it.
+ * Starts sshd with a host key, a configuration and an authorized_keys line of its own. Everything it starts dies with it. As root it
+ * wants an empty /run/sshd, which only a running system sshd has, and without PAM it lets nobody in whose password is locked, as root's
+ * is on many machines: it gets both in namespaces of its own.
  */
 export async function startOpenSshHost({ command, clientKey, config = [] }: OpenSshOptions): Promise<OpenSshHost> {
   const directory = mkdtempSync(join(tmpdir(), 'director-sshd-'));
@@ -42,25 +52,29 @@ export async function startOpenSshHost({ command, clientKey, config = [] }: Open
     writeFileSync(join(directory, name), content, { mode: 0o600 });
     return join(directory, name);
   };
-  const lines = [
-    ...config,
-    `Port ${port}`,
-    'ListenAddress 127.0.0.1',
+  const forced = `command="${command.replaceAll('"', '\\"')}",restrict ${clientKey.publicLine}\n`;
+  const files = [
     `HostKey ${file('host-key', hostKey.privateKey)}`,
-    `AuthorizedKeysFile ${file('authorized-keys', `command="${command.replaceAll('"', '\\"')}",restrict ${clientKey.publicLine}\n`)}`,
-    'PidFile none',
-    'UsePAM no',
-    'UseDNS no',
-    'StrictModes no',
-    'PermitRootLogin yes',
-    'PasswordAuthentication no',
+    `AuthorizedKeysFile ${file('authorized-keys', forced)}`,
   ];
+  const lines = [...config, `Port ${port}`, ...files, ...FIXED_CONFIG];
   const sshd = spawnSshd(file('sshd-config', `${lines.join('\n')}\n`));
   let log = '';
   sshd.stderr?.setEncoding('utf8').on('data', (text: string) => {
     log += text;
   });
-  await listening(port, sshd, () => log);
+  const stop = async () => {
+    const exited = sshd.exitCode === null && sshd.signalCode === null ? once(sshd, 'exit') : undefined;
+    end(sshd.pid);
+    await exited;
+    rmSync(directory, { recursive: true });
+  };
+  try {
+    await listening(port, sshd, () => log);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     port,
     user: userInfo().username,
@@ -69,19 +83,20 @@ export async function startOpenSshHost({ command, clientKey, config = [] }: Open
     signal: (signal) => {
       for (const pid of descendants(sshd.pid)) signalIfThere(pid, signal);
     },
-    stop: async () => {
-      const exited = sshd.exitCode === null && sshd.signalCode === null ? once(sshd, 'exit') : undefined;
-      end(sshd.pid);
-      await exited;
-      rmSync(directory, { recursive: true });
-    },
+    stop,
   };
 }
 
 function spawnSshd(configuration: string): ChildProcess {
   const options = { stdio: ['ignore', 'ignore', 'pipe'] as ['ignore', 'ignore', 'pipe'] };
   if (!isRoot) return spawn(SSHD, ['-D', '-e', '-f', configuration], options);
-  const script = `mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 755 /run/sshd && exec ${SSHD} -D -e -f "$0"`;
+  const script = [
+    'mount -t tmpfs -o mode=755 tmpfs /run',
+    'mkdir -m 755 /run/sshd',
+    "(umask 077 && sed 's/^root:!/root:*/' /etc/shadow >/run/shadow)",
+    'mount --bind /run/shadow /etc/shadow',
+    `exec ${SSHD} -D -e -f "$0"`,
+  ].join(' && ');
   return spawn('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', script, configuration], options);
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DirectorTarget } from '../../../operator/controllers/ports.ts';
 import { aVirtualServer } from '../../builders/a-virtual-server.ts';
-import { HELPER } from './contract-subjects.ts';
+import { builtHelper } from './contract-subjects.ts';
 import { assertSaysWhatToDo, aTarget, dial, dialed, dialFailure } from './dialing.ts';
 import { generateKey, type TestKey } from './keys.ts';
 import { nothingLeft, openResources } from './leaks.ts';
@@ -196,7 +196,7 @@ describe('a host with a real sshd', function () {
     const policy = join(directory, 'policy.json');
     const owner = { virtualServers: ['203.0.113.0/24'], realServers: ['192.0.2.0/24'], interfaces: ['lo'] };
     writeFileSync(policy, JSON.stringify({ owners: { prod: owner } }));
-    const command = `${HELPER} serve --owner prod --policy ${policy} --state-dir ${state} --fake-kernel`;
+    const command = `${builtHelper()} serve --owner prod --policy ${policy} --state-dir ${state} --fake-kernel`;
     const session = await dialed(await targetOf({ command, config: ['RekeyLimit 256K', 'LogLevel DEBUG1'] }));
     const virtualServers = Array.from({ length: 5_000 }, (_, index) =>
       aVirtualServer({ port: index + 1, realServers: [] }),
