@@ -45,7 +45,7 @@ function qemuArguments(machine: Machine): string[] {
     ...['-nodefaults', '-no-user-config', '-nographic'],
     ...['-serial', `file:${serialLog(machine.workDir, machine.name)}`],
     ...['-kernel', machine.image.vmlinuz, '-initrd', machine.initrd],
-    // clocksource: the kernel measures the TSC against other clocks at boot, and on a busy machine got it wrong by a factor of five.
+    // clocksource: the kernel measures the TSC against other clocks at boot, and on a busy machine got it wrong (990 for 2595 MHz).
     // A panic reboots at once; the serial log tells of it. reboot=t: the triple fault is the one way that needs no firmware.
     ...['-append', 'console=ttyS0 quiet loglevel=4 reboot=t panic=-1 net.ifnames=0 mitigations=off clocksource=hpet'],
     ...(machine.rebootEnds ? ['-no-reboot'] : []),
