@@ -82,7 +82,7 @@ describe('a Service that ends', function () {
 
   it('deleted while the operator is away: closed when it returns', () =>
     undisturbed(async () => {
-      await operator().stop('SIGKILL');
+      await operator().stop('SIGTERM');
       await cluster().kubectl('delete', 'service', 'web', '-n', scene.namespace, '--wait=false');
       await answeringPods('TCP', 'client', ONE_ADDRESS, 2);
       await operator().start();

@@ -22,7 +22,10 @@ describe(`a restart of the operator with ${SERVICES} Services`, function () {
     await scene.apply(...names.map((name) => service({ namespace: scene.namespace, name, app: 'web' })));
     addresses = await eventually(`${SERVICES} Services to have an address`, () => publishedAddresses(scene));
     assert.equal(new Set(addresses.values()).size, SERVICES, 'no address is given twice');
-    for (const address of addresses.values()) await untilOnDirectors(`TCP ${address}:80`, { scheduler: 'mh' });
+    await eventually('both directors to hold all of them', async () => {
+      const tables = await Promise.all(lab().directors.map(tableOf));
+      return [...addresses.values()].every((address) => tables.every((table) => table.has(`TCP ${address}:80`)));
+    });
   });
   after(() => scene.close());
 

@@ -132,7 +132,7 @@ describe('bad input in a Director', function () {
         await untilDescribed('director', 'hopeless', says);
         await untilCondition('lbpool', 'hopeless', 'Ready', 'False', { reason: 'NoDirectorReady' });
         await untilDescribed('lbpool', 'hopeless', says);
-        await untilDescribed('service', 'hopeless', new RegExp(`NoDirectorReady.*${says.source}`), scene.namespace);
+        await untilDescribed('service', 'hopeless', new RegExp(`Warning .*${says.source}`), scene.namespace);
         const stored = await cluster().get('service', 'hopeless', scene.namespace);
         assert.deepEqual(stored.status.loadBalancer, {});
         for (const { name } of lab().directors) await untilCondition('director', name, 'Ready', 'True');

@@ -20,12 +20,12 @@ const CASES: readonly {
   {
     name: 'an address outside every pool',
     annotations: { [`${GROUP}/loadBalancerIPs`]: '198.51.100.77' },
-    says: /AddressOutsidePools.*198\.51\.100\.77/,
+    says: /Warning +AllocationFailed .*198\.51\.100\.77/,
   },
   {
     name: 'an address outside the pool it names',
     annotations: { [`${GROUP}/loadBalancerIPs`]: '203.0.113.199', [`${GROUP}/address-pool`]: 'public' },
-    says: /AddressOutsidePools.*203\.0\.113\.199 is not in LoadBalancerPool public/,
+    says: /Warning +AllocationFailed .*203\.0\.113\.199 is not in LoadBalancerPool public/,
   },
   {
     name: 'something that is no address',
@@ -37,7 +37,11 @@ const CASES: readonly {
     annotations: { [`${GROUP}/loadBalancerIPs`]: '2001:db8:113::20' },
     says: /2001:db8:113::20.*IPv6/,
   },
-  { name: 'an unknown pool', annotations: { [`${GROUP}/address-pool`]: 'gold' }, says: /PoolNotFound.*gold/ },
+  {
+    name: 'an unknown pool',
+    annotations: { [`${GROUP}/address-pool`]: 'gold' },
+    says: /Warning +AllocationFailed .*gold/,
+  },
   { name: 'an unknown scheduler', annotations: { [`${GROUP}/scheduler`]: 'fastest' }, says: /"fastest".*wlc/ },
   {
     name: 'a flag of another scheduler',
@@ -86,7 +90,7 @@ describe('bad input in a Service', function () {
       await untilDescribed(
         'service',
         'second',
-        new RegExp(`AddressInUse.*${address} is in use by Service ${scene.namespace}/first`),
+        new RegExp(`Warning +AllocationFailed .*${address} is in use by Service ${scene.namespace}/first`),
         scene.namespace,
       );
       await scene.remove('service', 'first');
@@ -100,7 +104,7 @@ describe('bad input in a Service', function () {
     undisturbed(async () => {
       const annotations = { [`${GROUP}/loadBalancerIPs`]: world().bystander.address };
       await scene.apply(service({ namespace: scene.namespace, name: 'thief', app: 'web', annotations }));
-      await untilDescribed('service', 'thief', /AddressInUse.*bystander/, scene.namespace);
+      await untilDescribed('service', 'thief', /Warning +AllocationFailed .*bystander/, scene.namespace);
       await scene.remove('service', 'thief');
     }));
 

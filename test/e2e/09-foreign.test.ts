@@ -49,7 +49,7 @@ describe('what others have made on a director', function () {
       const foreign = await foreignEntries();
       const annotations = { 'ipvs-operator.io/loadBalancerIPs': '203.0.113.90' };
       await scene.apply(service({ namespace: scene.namespace, name: 'wants', app: 'web', annotations }));
-      await untilDescribed('service', 'wants', /Programmed.*DirectorFailed.*203\.0\.113\.90:80/, scene.namespace);
+      await untilDescribed('service', 'wants', /Warning .*203\.0\.113\.90:80/, scene.namespace);
       await untilCondition('director', director.name, 'InSync', 'False', { reason: 'ForeignCollision' });
       assert.deepEqual(await foreignEntries(), foreign);
       assert.deepEqual((await cluster().get('service', 'wants', scene.namespace)).status.loadBalancer, {});

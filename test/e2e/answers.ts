@@ -19,8 +19,8 @@ export async function answersOver(client: ClientName, host: string, requests: nu
 }
 
 /**
- * Asks until so many different pods have answered, and gives back their names. A request may fail until kube-proxy on the
- * nodes has heard of a new address; afterwards a burst of requests must succeed one and all.
+ * Asks until a long run of requests, without one failure in between, was answered by exactly so many pods; gives back their names.
+ * What happens before does not count: kube-proxy on the nodes hears of a new address and of ended pods a moment after the API server.
  *
  * @param host `address` or `address:port` (IPv4), or an IPv6 address without brackets; port 80 when none is given.
  */
@@ -31,32 +31,40 @@ export async function answeringPods(
   count: number,
   options?: Patience,
 ): Promise<Set<string>> {
-  const seen = new Set<string>();
-  await eventually(
-    `${count} pods to answer ${client} at ${protocol} ${host}`,
+  const runLength = 4 + 4 * count;
+  let run: string[] = [];
+  return eventually(
+    `${runLength} answers in a row to ${client} at ${protocol} ${host}, from ${count} pods`,
     async () => {
-      seen.add(await hostname(protocol, client, host));
-      assert.equal(seen.size, count, `answers so far from ${[...seen].join(', ')}`);
-      return true;
+      try {
+        run = [...run.slice(1 - runLength), await hostname(protocol, client, host)];
+      } catch (cause) {
+        run = [];
+        throw cause;
+      }
+      const pods = new Set(run);
+      assert.equal(run.length, runLength, `${run.length} so far, from ${[...pods].join(', ')}`);
+      assert.equal(pods.size, count, `they came from ${[...pods].join(', ')}`);
+      return pods;
     },
-    { everyMs: 20, ...options },
+    { everyMs: 10, ...options },
   );
-  for (let n = 0; n < 10; n += 1) {
-    const pod = await hostname(protocol, client, host);
-    assert.ok(seen.has(pod), `${pod} answered beside ${[...seen].join(', ')}`);
-  }
-  return seen;
 }
 
 /** Waits until clients get no answer any more, by every way, twice in a row. */
 export async function untilClosed(address: string, port: number): Promise<void> {
-  for (const [path, client] of PATHS) {
-    await eventually(`TCP ${address}:${port} to be closed for clients ${path}`, async () => {
-      for (let n = 0; n < 2; n += 1)
-        await assert.rejects(hostname('TCP', client, `${address}:${port}`, 1000), `${address}:${port} answers`);
-      return true;
-    });
-  }
+  const closed = async (client: ClientName) => {
+    for (let n = 0; n < 2; n += 1) {
+      const answer = hostname('TCP', client, `${address}:${port}`, 1000);
+      await assert.rejects(answer, `${address}:${port} answers`);
+    }
+    return true;
+  };
+  await Promise.all(
+    PATHS.map(([path, client]) =>
+      eventually(`TCP ${address}:${port} to be closed for clients ${path}`, () => closed(client)),
+    ),
+  );
 }
 
 async function hostname(protocol: 'TCP' | 'UDP', client: ClientName, host: string, timeoutMs = 5000): Promise<string> {

@@ -14,7 +14,7 @@ export async function untilDescribed(
     `kubectl describe ${kind} ${name} to say ${says}`,
     async () => {
       const text = await cluster().describe(kind, name, namespace);
-      assert.match(text, new RegExp(says, 's'));
+      assert.ok(new RegExp(says, 's').test(text), `it says\n${text}`);
       return text;
     },
     { everyMs: 500, ...options },
