@@ -8,7 +8,8 @@ import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL } from '../model/names.ts
  * The nodes that are real servers of a Service, sorted by name: those of the service controller's node set (KEP-3458), in
  * the pool's nodeSelector, and with externalTrafficPolicy Local only those with a ready local endpoint or, where none is
  * ready, a serving terminating one (kube-proxy forwards to it, KEP-1669). NotReady and cordoned nodes stay: their kube-proxy
- * may well be working, and leaving would break connections that live.
+ * may well be working, and leaving would break connections that live. A new node joins when it has been Ready once: before,
+ * its kube-proxy knows no Service yet, and clients sent there are refused.
  */
 export function selectNodes(
   nodes: Iterable<ClusterNode>,
@@ -32,7 +33,9 @@ function hasLocalEndpoint(node: string, { readyByNode, servingTerminatingByNode 
 }
 
 function takesExternalTraffic(node: ClusterNode): boolean {
-  return !node.deleting && !isExcluded(node) && !node.taintKeys.includes(AUTOSCALER_DELETION_TAINT);
+  return (
+    node.hasBeenReady && !node.deleting && !isExcluded(node) && !node.taintKeys.includes(AUTOSCALER_DELETION_TAINT)
+  );
 }
 
 /** What Go's strconv.ParseBool reads as false; anything else, nonsense included, excludes (service controller of Kubernetes 1.36). */

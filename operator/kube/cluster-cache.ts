@@ -96,9 +96,13 @@ class WatchedCluster implements ClusterCache {
       // Headless Services are never balanced; kube-proxy leaves them out with the same selector.
       { query: { labelSelector: 'kubernetes.io/service-name,!service.kubernetes.io/headless' } },
     );
-    this.#nodes = this.#reflect('/api/v1/nodes', parseNode, (change) => {
-      if (!isDeepStrictEqual(change.before, change.now)) this.#emit({ kind: 'nodes' });
-    });
+    this.#nodes = this.#reflect(
+      '/api/v1/nodes',
+      (object) => this.#parseNode(object),
+      (change) => {
+        if (!isDeepStrictEqual(change.before, change.now)) this.#emit({ kind: 'nodes' });
+      },
+    );
     this.#namespaces = this.#reflect(
       '/api/v1/namespaces',
       ({ metadata }) => metadata.labels ?? {},
@@ -217,6 +221,13 @@ class WatchedCluster implements ClusterCache {
         this.#checkSynced();
       },
     });
+  }
+
+  /** Nodes that were there before us may be NotReady for a while just now: they count as ones that have been Ready. */
+  #parseNode(object: KubeObject): ClusterNode {
+    const known = this.#nodes.get(object.metadata.name);
+    const wasReady = !this.#synced || (known?.uid === object.metadata.uid && known.hasBeenReady);
+    return parseNode(object, wasReady);
   }
 
   #serviceChanged({ key, before, now }: ObjectChange<LoadBalancedService>): void {

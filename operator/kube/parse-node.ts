@@ -2,17 +2,28 @@ import type { ClusterNode } from '../model/cluster-node.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
 
-/** A Node as far as a load balancer cares. Addresses that are none are left out: the node then lacks that family. */
-export function parseNode(object: KubeObject): ClusterNode {
+/**
+ * A Node as far as a load balancer cares. Addresses that are none are left out: the node then lacks that family.
+ *
+ * @param wasReady whether this node is known to have been Ready before.
+ */
+export function parseNode(object: KubeObject, wasReady: boolean): ClusterNode {
   const spec = asRecord(object.spec);
   const status = asRecord(object.status);
   return {
     name: object.metadata.name,
+    uid: object.metadata.uid,
     labels: object.metadata.labels ?? {},
     deleting: object.metadata.deletionTimestamp !== undefined,
+    hasBeenReady: wasReady || asArray(status.conditions).some(isReady),
     taintKeys: asArray(spec.taints).flatMap((taint) => asText(asRecord(taint).key) ?? []),
     internalIPs: asArray(status.addresses).flatMap(internalIP),
   };
+}
+
+function isReady(condition: unknown): boolean {
+  const { type, status } = asRecord(condition);
+  return type === 'Ready' && status === 'True';
 }
 
 function internalIP(entry: unknown): IpAddress[] {

@@ -4,8 +4,11 @@ import type { LabelSet } from './labels.ts';
 /** A Node as far as a load balancer cares. */
 export interface ClusterNode {
   readonly name: string;
+  readonly uid: string;
   readonly labels: LabelSet;
   readonly deleting: boolean;
+  /** Its condition Ready has been True since it joined. Stays true whatever Ready says later: a node joins late, but is not thrown out. */
+  readonly hasBeenReady: boolean;
   /** Keys of its taints. */
   readonly taintKeys: readonly string[];
   /** status.addresses of type InternalIP, in the order given. */

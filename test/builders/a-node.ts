@@ -7,8 +7,10 @@ type Overrides = Partial<Omit<ClusterNode, 'internalIPs'>> & { readonly internal
 export function aNode({ internalIPs = ['192.0.2.21'], ...overrides }: Overrides = {}): ClusterNode {
   return {
     name: 'node-1',
+    uid: 'node-1-uid',
     labels: {},
     deleting: false,
+    hasBeenReady: true,
     taintKeys: [],
     internalIPs: internalIPs as readonly IpAddress[],
     ...overrides,

@@ -148,13 +148,20 @@ describe('the cluster cache on a real API server', function () {
     const addresses = [{ type: 'InternalIP', address: '192.0.2.21' }];
     await change(`${node}/status`, { status: { addresses } });
     await until('the address is in the cache', () => [...cache.nodes()][0]?.internalIPs[0] === '192.0.2.21');
+    assert.equal([...cache.nodes()][0]?.hasBeenReady, false);
+    const reportReady = (status: string, time: string) => {
+      const conditions = [{ type: 'Ready', status, lastHeartbeatTime: time, lastTransitionTime: time }];
+      return change(`${node}/status`, { status: { conditions } });
+    };
+    await reportReady('True', '2026-01-01T00:00:00Z');
+    await until('the node has been Ready', () => [...cache.nodes()][0]?.hasBeenReady);
     events.length = 0;
-    const lastHeartbeatTime = '2026-01-01T00:00:00Z';
-    const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime, lastTransitionTime: lastHeartbeatTime }];
-    await change(`${node}/status`, { status: { conditions } });
+    await reportReady('True', '2026-01-01T00:00:10Z');
+    await reportReady('Unknown', '2026-01-01T00:01:00Z');
     await change(node, { metadata: { labels: { zone: 'a' } } });
     await until('the label is in the cache', () => [...cache.nodes()][0]?.labels.zone === 'a');
     assert.deepEqual(events, [{ kind: 'nodes' }]);
+    assert.equal([...cache.nodes()][0]?.hasBeenReady, true);
   });
 
   it('reads namespaces for their labels', async () => {

@@ -13,6 +13,7 @@ describe('selectNodes', () => {
     ['a node that is being deleted', aNode({ deleting: true }), false],
     ['a node that the autoscaler removes', aNode({ taintKeys: [AUTOSCALER_DELETION_TAINT] }), false],
     ['a cordoned node', aNode({ taintKeys: ['node.kubernetes.io/unschedulable'] }), true],
+    ['a new node that has never been Ready', aNode({ hasBeenReady: false }), false],
     ['a NotReady node', aNode({ taintKeys: ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] }), true],
     ['excluded: true', excluded('true'), false],
     ['excluded: empty', excluded(''), false],
