@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// version is set by the linker (-X main.version=0.1.0).
-var version = "development"
+// version is what hello tells; a release sets it with -X main.version.
+var version = "0.1.0"
 
 // terminal is what a verb may touch of the outside world.
 type terminal struct {

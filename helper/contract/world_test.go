@@ -129,6 +129,21 @@ func (w *world) ipvsadmShows(t *testing.T, lines ...string) {
 	}
 }
 
+// ipvsadmLists asks ipvsadm -Ln with one more option, for what -Sn leaves out; the words stand in one line.
+func (w *world) ipvsadmLists(t *testing.T, option, words string) {
+	t.Helper()
+	if _, err := exec.LookPath("ipvsadm"); err != nil || !w.real {
+		return
+	}
+	output := command(t, "ipvsadm", "-Ln", option)
+	for line := range strings.Lines(output) {
+		if strings.Contains(strings.Join(strings.Fields(line), " "), words) {
+			return
+		}
+	}
+	t.Errorf("ipvsadm -Ln %s shows no line with %q:\n%s", option, words, output)
+}
+
 // ipShows asks ip(8) whether the interface has exactly these addresses, beside those that every interface has.
 func (w *world) ipShows(t *testing.T, interfaceName string, addresses ...string) {
 	t.Helper()
