@@ -24,8 +24,11 @@ function linkOf({ phase, since, trouble }: LaneReport): DirectorLink {
 }
 
 function tableOf({ phase, trouble, refused, drift, held }: LaneReport): DirectorTableState {
-  if (trouble !== undefined)
-    return { kind: 'failed', error: { class: trouble.class ?? 'permanent', message: trouble.message } };
+  if (trouble !== undefined) {
+    const { class: errorClass = 'permanent', reason, message } = trouble;
+    // A refusal is told by the class that the helper gave it; every other trouble has a reason of its own.
+    return { kind: 'failed', error: { class: errorClass, message, ...(reason !== 'Refused' && { reason }) } };
+  }
   if (phase !== 'Ready') return { kind: 'unknown' };
   if (held !== undefined) return { kind: 'held', message: held.message };
   if (drift !== undefined) return { kind: 'drifted', message: drift };

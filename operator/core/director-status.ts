@@ -21,8 +21,11 @@ export type DirectorTableState =
   | { readonly kind: 'inSync' }
   /** Everything is as desired but for these; each message names the object. */
   | { readonly kind: 'refused'; readonly errors: readonly { readonly class: string; readonly message: string }[] }
-  /** The last request failed as a whole. */
-  | { readonly kind: 'failed'; readonly error: { readonly class: string; readonly message: string } }
+  /** The last request failed as a whole; without a reason of its own its class says why. */
+  | {
+      readonly kind: 'failed';
+      readonly error: { readonly class: string; readonly reason?: string; readonly message: string };
+    }
   /** Somebody changed entries of ours, and driftPolicy is Report. */
   | { readonly kind: 'drifted'; readonly message: string }
   /** The removal guard holds a full pass back. */
@@ -134,13 +137,18 @@ function connected({ director, link, hello }: DirectorStatusInput): Condition {
   }
 }
 
-function compatible({ link, hello }: DirectorStatusInput): Condition {
+/** Troubles of a connected director that only a change of the host or of the Director object ends. */
+const UNFITNESS: ReadonlySet<string | undefined> = new Set(['HostUnfit', 'OwnerMismatch']);
+
+function compatible({ link, table, hello }: DirectorStatusInput): Condition {
   const type = 'Compatible';
   if (link.kind === 'down' && link.failure.reason === 'IncompatibleHelper')
     return { type, status: 'False', reason: 'IncompatibleHelper', message: link.failure.message };
   if (link.kind === 'down' && link.failure.reason === 'NotADirector')
     return { type, status: 'False', reason: 'NotADirector', message: link.failure.message };
   if (link.kind !== 'up' || hello === undefined) return notConnected(type);
+  if (table.kind === 'failed' && UNFITNESS.has(table.error.reason))
+    return { type, status: 'False', reason: table.error.reason ?? 'HostUnfit', message: table.error.message };
   if (hello.problems.length > 0)
     return { type, status: 'False', reason: 'HostUnfit', message: hello.problems.join(' ') };
   return {
@@ -167,7 +175,8 @@ const SHOWN_ERRORS = 3;
 function inSync({ link, table }: DirectorStatusInput): Condition {
   const type = 'InSync';
   if (link.kind !== 'up') return notConnected(type);
-  const reasonOf = (error: { readonly class: string }) => TABLE_REASONS[error.class] ?? 'ApplyFailed';
+  const reasonOf = (error: { readonly class: string; readonly reason?: string }) =>
+    error.reason ?? TABLE_REASONS[error.class] ?? 'ApplyFailed';
   switch (table.kind) {
     case 'unknown':
       return { type, status: 'Unknown', reason: 'Filling', message: 'The table is being read and filled.' };

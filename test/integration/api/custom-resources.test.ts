@@ -144,7 +144,7 @@ describe('our resources on a real API server', function () {
   const refusal = async (kind: Kind, spec: object): Promise<string> => {
     const failure = await create(kind, 'bad', spec, '--dry-run=server').then(
       () => undefined,
-      (error: { readonly stderr?: string }) => error.stderr ?? String(error),
+      (error: Error & { readonly stderr?: string }) => error.stderr ?? error.message,
     );
     assert.ok(failure !== undefined, 'the API server accepted it');
     return failure;

@@ -95,7 +95,7 @@ describe('the installation, config/default', function () {
     return plane.kubectl([...question, `--as=${OPERATOR}`]).then(
       (stdout) => stdout.trim(),
       // can-i says no with exit status 1.
-      (error: { readonly stdout?: string }) => error.stdout?.trim() ?? String(error),
+      (error: Error & { readonly stdout?: string }) => error.stdout?.trim() ?? error.message,
     );
   };
 

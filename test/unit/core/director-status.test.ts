@@ -206,6 +206,14 @@ describe('directorStatus', () => {
       'False ApplyFailed',
     ],
     [
+      'an owner that is not what the Director says',
+      { table: { kind: 'failed', error: { class: 'permanent', reason: 'OwnerMismatch', message: 'Owner.' } } },
+      'True Connected',
+      'False OwnerMismatch',
+      'False OwnerMismatch',
+      'False OwnerMismatch',
+    ],
+    [
       'a host that must be changed',
       { table: failed('permanent') },
       'True Connected',
