@@ -47,6 +47,6 @@ export function guardRemovals({ held, desired, explained }: GuardInput): GuardVe
     message:
       `${unexplained.length} of ${held.length} virtual servers would be removed although no deletion of their Services was seen ` +
       `(limit ${limit} in one pass): ${names}. They stay. Check that the operator sees the right cluster; ` +
-      'delete Services while the operator runs, or restart it after removing the entries on the director by hand.',
+      'if they shall go, remove them on the director with ipvsadm -D.',
   };
 }
