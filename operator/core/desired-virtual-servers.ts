@@ -1,6 +1,6 @@
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import { compareAddresses, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import { addressToNumber, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServicePort } from '../model/load-balanced-service.ts';
 import {
   compareVirtualServerKeys,
@@ -66,6 +66,8 @@ interface WeightedNode {
 
 interface Host {
   readonly address: IpAddress;
+  /** The address as a number, computed once for sorting. */
+  readonly order: bigint;
   readonly weight: number;
 }
 
@@ -106,7 +108,7 @@ function hostsOfFamily(
       continue;
     }
     byAddress.set(address, node.name);
-    hosts.push({ address, weight });
+    hosts.push({ address, order: addressToNumber(address), weight });
   }
   if (hosts.length === 0 && weighted.length > 0) {
     problems.push(
@@ -114,7 +116,7 @@ function hostsOfFamily(
     );
   }
   // All real servers of a virtual server have the same port, so this is the order of compareRealServers.
-  return hosts.sort((a, b) => compareAddresses(a.address, b.address));
+  return hosts.sort((a, b) => (a.order < b.order ? -1 : 1));
 }
 
 function virtualServer(
