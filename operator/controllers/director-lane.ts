@@ -93,6 +93,7 @@ export class DirectorLane {
   #phase: LanePhase = 'Idle';
   #trouble: LaneTrouble | undefined;
   #unanswered = false;
+  #cancelPatience: (() => void) | undefined;
   #failedDials = 0;
   #syncNeeded = true;
   #notBefore = 0;
@@ -123,12 +124,17 @@ export class DirectorLane {
 
   /** Begins to connect. Assign what is known before: the first thing done on the director is to make its whole table equal. */
   start(): void {
-    this.#loop ??= this.#run();
+    if (this.#loop !== undefined) return;
+    this.#loop = this.#run();
+    this.#cancelPatience = this.#options.clock.schedule(this.#timing.patienceMs, () => {
+      if (this.#isUndecided) this.#enter(this.#phase, NOT_YET);
+    });
   }
 
   /** Ends the session and resolves when nothing of this lane runs any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#cancelPatience?.();
     this.#session?.close();
     this.#wake.raise();
     await this.#loop;
@@ -168,6 +174,19 @@ export class DirectorLane {
   /** Nothing of the Service may change here, whatever the rest of the table does. */
   freeze(service: ServiceKey, addresses: Iterable<IpAddress>): void {
     this.#table.freeze(service, addresses);
+  }
+
+  /**
+   * Whether a Service that is new may have these addresses here: nothing else is left at them. What is left is removed, and the listener told.
+   * A director in trouble is not waited for; one that is being connected for the first time is.
+   */
+  offers(service: ServiceKey, addresses: readonly IpAddress[]): boolean {
+    const vacant = this.#table.vacant(addresses);
+    if (vacant === false) {
+      this.#table.expectVacancy(service);
+      this.#wake.raise();
+    }
+    return vacant ?? !this.#isUndecided;
   }
 
   /** Forgets a withdrawn Service whose absence has been acted on. */
@@ -215,7 +234,7 @@ export class DirectorLane {
       phase: this.#phase,
       since: this.#since,
       ready: this.ready,
-      trouble: this.#trouble ?? (this.#unanswered ? NOT_ANSWERING : undefined),
+      trouble: this.#currentTrouble,
       hello: this.#hello,
       counts: this.#counts,
       tableHash: this.#tableHash,
@@ -227,6 +246,15 @@ export class DirectorLane {
       refused: this.#table.failures(),
       wanted: this.#table.wantedCounts(),
     };
+  }
+
+  get #currentTrouble(): LaneTrouble | undefined {
+    return this.#trouble ?? (this.#unanswered ? NOT_ANSWERING : undefined);
+  }
+
+  /** Neither ready nor in known trouble. */
+  get #isUndecided(): boolean {
+    return !this.ready && this.#currentTrouble === undefined;
   }
 
   async #run(): Promise<void> {
@@ -422,7 +450,7 @@ export class DirectorLane {
   #announce(): void {
     if (this.#stopped) return;
     const { listener } = this.#options;
-    const readiness = this.ready ? 'Ready' : this.#trouble?.reason;
+    const readiness = this.ready ? 'Ready' : this.#currentTrouble?.reason;
     if (readiness !== this.#announced) {
       this.#announced = readiness;
       listener.onReadiness();
@@ -507,6 +535,11 @@ const NOT_ANSWERING: LaneTrouble = {
   reason: 'NotAnswering',
   message:
     'A request has been waiting for its answer for longer than usual; the director does not count as ready meanwhile.',
+};
+
+const NOT_YET: LaneTrouble = {
+  reason: 'NotAnswering',
+  message: 'The director has not answered yet since the operator began to connect to it.',
 };
 
 /** Passing refusals in a row after which a director no longer counts as ready. */

@@ -57,6 +57,8 @@ export class LaneTable {
   readonly #services = new Map<ServiceKey, readonly VirtualServerKeyText[]>();
   /** Addresses at which virtual servers that nobody wants any more are known to be leftovers of the Service, and shall go. */
   readonly #leaving = new Map<ServiceKey, ReadonlySet<IpAddress>>();
+  /** Services that wait until something is removed that is not theirs. */
+  readonly #expecting = new Set<ServiceKey>();
   readonly #frozen = new Map<ServiceKey, ReadonlySet<IpAddress>>();
   readonly #dirty = new Set<VirtualServerKeyText>();
   readonly #failed = new Set<VirtualServerKeyText>();
@@ -119,6 +121,7 @@ export class LaneTable {
       changed = true;
     }
     this.#services.set(service, [...wanted.keys()]);
+    for (const { address } of virtualServers) changed = this.#clear(address) || changed;
     if (givingUp.length === 0) this.#leaving.delete(service);
     else changed = this.#leave(service, new Set(givingUp)) || changed;
     return changed;
@@ -146,16 +149,21 @@ export class LaneTable {
     const all = before === undefined ? addresses : new Set([...before, ...addresses]);
     this.#leaving.set(service, all);
     let changed = false;
-    for (const address of all) {
-      for (const text of this.#byAddress.get(address) ?? []) {
-        const entry = this.#entries.get(text);
-        if (entry === undefined || entry.wanted !== undefined || entry.failure !== undefined || this.#dirty.has(text))
-          continue;
-        this.#dirty.add(text);
-        changed = true;
-      }
-    }
+    for (const address of all) changed = this.#clear(address) || changed;
     return changed || before === undefined;
+  }
+
+  /** Nothing that is not wanted shall remain at the address. */
+  #clear(address: IpAddress): boolean {
+    let changed = false;
+    for (const text of this.#byAddress.get(address) ?? []) {
+      const entry = this.#entries.get(text);
+      if (entry === undefined || entry.wanted !== undefined || entry.failure !== undefined || this.#dirty.has(text))
+        continue;
+      this.#dirty.add(text);
+      changed = true;
+    }
+    return changed;
   }
 
   /** Nothing of this Service, and nothing at these addresses, shall be changed until it is assigned or withdrawn. */
@@ -211,6 +219,28 @@ export class LaneTable {
       }
     }
     return true;
+  }
+
+  /**
+   * Whether the director holds nothing at these addresses but what is wanted there; undefined while its table has not been read. What does not
+   * belong there is removed.
+   */
+  vacant(addresses: Iterable<IpAddress>): boolean | undefined {
+    if (!this.#read) return undefined;
+    let vacant = true;
+    for (const address of addresses) {
+      this.#clear(address);
+      for (const text of this.#byAddress.get(address) ?? []) {
+        const entry = this.#entries.get(text);
+        if (entry?.wanted === undefined && entry?.mayBePresent === true) vacant = false;
+      }
+    }
+    return vacant;
+  }
+
+  /** The Service is to be told when something has been removed. */
+  expectVacancy(service: ServiceKey): void {
+    this.#expecting.add(service);
   }
 
   /** Why the virtual servers of a withdrawn Service cannot be removed, or undefined. */
@@ -380,6 +410,8 @@ export class LaneTable {
     for (const key of batch.absent) this.#confirmAbsent(key, failures.get(formatVirtualServerKey(key)));
     // A Service may be gone because of what was removed, or because what it had was never written.
     for (const service of this.#leaving.keys()) touched.add(service);
+    for (const service of this.#expecting) touched.add(service);
+    this.#expecting.clear();
     return touched;
   }
 

@@ -64,6 +64,7 @@ export class ServicePlacement {
   #assign(service: LoadBalancedService, pool: AddressPool): Placement {
     const { cluster, fleet, book } = this.#parts;
     const { key } = service;
+    const members = [...fleet.members()];
     const addresses = book.addressesOf(key);
     const givingUp = book.leavingOf(key);
     const { virtualServers, problems, notes } = desiredVirtualServers({
@@ -73,8 +74,14 @@ export class ServicePlacement {
       pool,
       addresses,
     });
+    const selected = members.filter(({ director }) => isSelected(director, pool));
+    const unpublished = addresses.filter((address) => !service.ingress.some(({ ip }) => ip === address));
+    if (unpublished.length > 0 && !members.every(({ lane }) => lane.offers(key, unpublished))) {
+      // A process before us may have given these addresses to another Service and not lived to publish them.
+      const directors = selected.map((member) => ({ ...confirmationOf(member, key), state: 'Pending' as const }));
+      return { pool, directors, problems, notes, undecided: true, vacated: false };
+    }
     const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
-    const members = [...fleet.members()];
     const chosen = members.filter(used);
     for (const { lane } of chosen) lane.assign(key, virtualServers, givingUp);
     const served = chosen.some((member) => countsForPublication(member) && confirms(member, key));
@@ -85,7 +92,6 @@ export class ServicePlacement {
       else if (member.lane.has(key)) member.lane.assign(key, virtualServers, givingUp);
       else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...givingUp]);
     }
-    const selected = members.filter(({ director }) => isSelected(director, pool));
     return {
       pool,
       directors: selected.map((member) => confirmationOf(member, key)),

@@ -8,6 +8,7 @@ import { FakeApi, FakeCluster } from '../fakes/fake-cluster.ts';
 import { FakeDirector, fakeDialer } from '../fakes/fake-director.ts';
 import { FakeLog } from '../fakes/fake-log.ts';
 import { FakeEvents, FakeWriter } from '../fakes/fake-writer.ts';
+import { ProcessLife } from '../fakes/process-life.ts';
 import { aDirector } from './a-director.ts';
 import { aNode } from './a-node.ts';
 import { aPool } from './a-pool.ts';
@@ -68,7 +69,7 @@ export class World {
   readonly lease = new FakeLease();
   readonly hosts = new Map<string, FakeDirector>();
   readonly #answerDelayMs: number;
-  #process: { readonly operator: Operator; readonly cluster: FakeCluster } | undefined;
+  #process: { readonly operator: Operator; readonly cluster: FakeCluster; readonly life: ProcessLife } | undefined;
 
   constructor({ seed = 1, pools = [aPool()], directors, answerDelayMs = 1 }: WorldOptions = {}) {
     this.clock = new FakeClock(seed);
@@ -118,19 +119,21 @@ export class World {
     const cluster: FakeCluster = new FakeCluster(this.api, (event) => operator.onClusterEvent(event), later);
     // The dialer is looked up anew, so that a test may add directors later.
     const dialer: DirectorDialer = { dial: (target) => fakeDialer(this.hosts.values()).dial(target) };
-    const { writer, events, lease: leadership, clock, log } = this;
+    this.starts += 1;
+    const life = new ProcessLife();
+    const { lease: leadership, log } = this;
     const operator: Operator = createOperator({
       cluster,
-      writer,
-      events,
+      writer: life.writer(this.writer),
+      events: life.events(this.events),
       keys: cluster,
-      dialer,
+      dialer: life.dialer(dialer),
       leadership,
-      clock,
+      clock: life.clock(this.clock),
       log,
       metrics: NO_METRICS,
     });
-    this.#process = { operator, cluster };
+    this.#process = { operator, cluster, life };
     cluster.sync();
   }
 
@@ -140,6 +143,21 @@ export class World {
     this.#process = undefined;
     process?.cluster.stop();
     await process?.operator.stop();
+  }
+
+  /** Ends the operator process as SIGKILL does, between two of its steps. */
+  crash(): void {
+    const process = this.#process;
+    this.#process = undefined;
+    process?.life.die();
+    process?.cluster.stop();
+  }
+
+  /** Operator processes started so far. */
+  starts = 0;
+
+  get running(): boolean {
+    return this.#process !== undefined;
   }
 
   /** Lets time pass until nothing more happens within it. */

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import type { LoadBalancedService, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+import { formatVirtualServerKey } from '../../operator/model/virtual-server.ts';
+import type { World } from '../builders/a-world.ts';
+import type { FakeWrite } from '../fakes/fake-writer.ts';
+
+interface Snapshot {
+  readonly services: ReadonlyMap<ServiceKey, LoadBalancedService>;
+  /** director → keys it held, its boot count and how many requests it had seen. */
+  readonly hosts: ReadonlyMap<
+    string,
+    { readonly keys: ReadonlySet<string>; readonly writes: number; readonly state: string }
+  >;
+  /** An operator process that had been started before, and runs. */
+  readonly running: boolean;
+  readonly starts: number;
+}
+
+/**
+ * Watches a world and says at once when one of the invariants of the design is broken. Every Service of the simulation has ports of its
+ * own, so that a port tells whose a virtual server is.
+ */
+export class Invariants {
+  readonly #world: World;
+  readonly #portOwner: (port: number) => ServiceKey;
+  /** Directors whose table was disturbed from outside during the step: rebooted, or changed behind our back. */
+  readonly disturbed = new Set<string>();
+  #before: Snapshot;
+  readonly #fences = new Map<string, { epoch: number; generation: number; boot: number; seen: number }>();
+
+  constructor(world: World, portOwner: (port: number) => ServiceKey) {
+    this.#world = world;
+    this.#portOwner = portOwner;
+    this.#before = this.#snapshot();
+    world.writer.onWrite = (write) => this.#afterWrite(write);
+  }
+
+  /** To be called before something is done to the world and time passes. */
+  begin(): void {
+    this.disturbed.clear();
+    this.#before = this.#snapshot();
+  }
+
+  /** To be called after each step. */
+  check(): void {
+    this.#oneServicePerAddress();
+    this.#addressesStay();
+    this.#noDeletionOfWhatStays();
+    this.#noWriteWhileAbsent();
+    this.#fencesRise();
+  }
+
+  /** I1: at one address, over all directors and statuses, there are virtual servers of one Service only. */
+  #oneServicePerAddress(): void {
+    const owners = new Map<string, ServiceKey>();
+    const claim = (address: string, owner: ServiceKey, where: string) => {
+      const other = owners.get(address) ?? owner;
+      assert.equal(other, owner, `I1: ${address} belongs to ${other} and, ${where}, to ${owner}`);
+      owners.set(address, owner);
+    };
+    for (const { key, ingress } of this.#world.api.services.values()) {
+      for (const { ip } of ingress) claim(ip, key, 'in its status');
+    }
+    for (const name of this.#world.api.directors.keys()) {
+      for (const { address, port } of this.#world.host(name).table.virtualServers()) {
+        claim(address, this.#portOwner(port), `on director ${name} port ${port}`);
+      }
+    }
+  }
+
+  /** I2: an address that is published changes only when the Service asks for another. */
+  #addressesStay(): void {
+    for (const [key, { uid, ingress, request }] of this.#before.services) {
+      const now = this.#world.api.services.get(key);
+      if (now === undefined || now.uid !== uid || !now.wanted || ingress.length === 0 || now.ingress.length === 0)
+        continue;
+      if (JSON.stringify(now.request) !== JSON.stringify(request)) continue;
+      if (request.addresses.length > 0 && !request.addresses.includes(ingress[0]?.ip as never)) continue;
+      assert.equal(
+        now.ingress[0]?.ip,
+        ingress[0]?.ip,
+        `I2: the address of ${key} changed although nobody asked for it`,
+      );
+    }
+  }
+
+  /** I5: a virtual server that is wanted before and after a step is there all the time. */
+  #noDeletionOfWhatStays(): void {
+    for (const [name, { keys, state }] of this.#before.hosts) {
+      const director = this.#world.api.directors.get(name);
+      if (this.disturbed.has(name) || director?.ok !== true || director.value.state !== state || state !== 'Active')
+        continue;
+      const now = new Set(this.#world.host(name).table.virtualServers().map(formatVirtualServerKey));
+      for (const [service, before] of this.#before.services) {
+        const after = this.#world.api.services.get(service);
+        if (after === undefined || !before.wanted || !after.wanted || after.uid !== before.uid) continue;
+        for (const { ip } of before.ingress) {
+          if (!after.ingress.some((entry) => entry.ip === ip)) continue;
+          for (const { port, protocol } of before.ports) {
+            const text = formatVirtualServerKey({ address: ip, port, protocol });
+            if (!after.ports.some((each) => each.port === port) || !keys.has(text)) continue;
+            assert.ok(now.has(text), `I5: ${text} of ${service} vanished from ${name} although it stays desired`);
+          }
+        }
+      }
+    }
+  }
+
+  /** I9: without an operator nothing is written on any director. */
+  #noWriteWhileAbsent(): void {
+    if (this.#before.running || this.#world.starts !== this.#before.starts) return;
+    for (const [name, { writes }] of this.#before.hosts) {
+      if (this.disturbed.has(name) || !this.#world.api.directors.has(name)) continue;
+      assert.equal(this.#world.host(name).table.totalWrites, writes, `I9: ${name} was written while no operator ran`);
+    }
+  }
+
+  /** I8: what a director has accepted never goes back while it is up. */
+  #fencesRise(): void {
+    for (const name of this.#world.api.directors.keys()) {
+      const { epoch, generation } = this.#world.host(name).table;
+      const last = this.#fences.get(name);
+      if (last !== undefined && !this.disturbed.has(name)) {
+        const rises = epoch > last.epoch || (epoch === last.epoch && generation >= last.generation);
+        assert.ok(rises, `I8: ${name} went from ${last.epoch}/${last.generation} back to ${epoch}/${generation}`);
+      }
+      this.#fences.set(name, { epoch, generation, boot: 0, seen: 0 });
+    }
+  }
+
+  #afterWrite({ verb, object }: FakeWrite): void {
+    const key = object as ServiceKey;
+    if (verb === 'serviceStatus') this.#publishedIsHeld(key);
+    if (verb === 'release') this.#releasedIsGone(key);
+  }
+
+  /** I3: at the moment of publication at least one director holds the address. */
+  #publishedIsHeld(key: ServiceKey): void {
+    const service = this.#world.api.services.get(key);
+    const had = new Set(this.#before.services.get(key)?.ingress.map(({ ip }) => ip));
+    for (const { ip } of service?.ingress ?? []) {
+      if (had.has(ip)) continue;
+      const held = [...this.#world.hosts.values()].some(({ table }) =>
+        table.virtualServers().some(({ address, port }) => address === ip && this.#portOwner(port) === key),
+      );
+      assert.ok(held, `I3: ${ip} of ${key} was published although no director holds it`);
+    }
+  }
+
+  /** I11: the finalizer goes only when no director holds anything of the Service. */
+  #releasedIsGone(key: ServiceKey): void {
+    for (const name of this.#world.api.directors.keys()) {
+      const left = this.#world
+        .host(name)
+        .table.virtualServers()
+        .find(({ port }) => this.#portOwner(port) === key);
+      assert.equal(
+        left && formatVirtualServerKey(left),
+        undefined,
+        `I11: ${key} was released while ${name} still held it`,
+      );
+    }
+  }
+
+  #snapshot(): Snapshot {
+    const hosts = new Map<string, { keys: ReadonlySet<string>; writes: number; state: string }>();
+    for (const [name, director] of this.#world.api.directors) {
+      const { table } = this.#world.host(name);
+      const keys = new Set(table.virtualServers().map(formatVirtualServerKey));
+      hosts.set(name, { keys, writes: table.totalWrites, state: director.ok ? director.value.state : 'invalid' });
+    }
+    return {
+      services: new Map(this.#world.api.services),
+      hosts,
+      running: this.#world.running,
+      starts: this.#world.starts,
+    };
+  }
+}
