@@ -124,7 +124,7 @@ func DecodeRequest(body []byte) (Request, *Error) {
 		err = fmt.Errorf("op %q is unknown: use ping, read or apply", *header.Op)
 	}
 	if err != nil {
-		return request, malformed(err)
+		return Request{ID: request.ID}, malformed(err)
 	}
 	return request, nil
 }

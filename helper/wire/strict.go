@@ -37,7 +37,7 @@ func decodeStrictly(body []byte, target any) error {
 	if err := decoder.Decode(target); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fmt.Errorf("field %q cannot be %s", wrong.Field, wrong.Value)
+			return fmt.Errorf("field %q cannot be %s", embedded.Replace(wrong.Field), wrong.Value)
 		}
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -46,6 +46,9 @@ func decodeStrictly(body []byte, target any) error {
 	}
 	return nil
 }
+
+// embedded takes the names of our own types out of the path of a field.
+var embedded = strings.NewReplacer("sentHeader.", "", "sentKey.", "")
 
 // checkSpelling walks the tokens once: valid UTF-8, one object, names spelled exactly, none twice in one object.
 func checkSpelling(body []byte) error {
