@@ -165,7 +165,9 @@ export const loadBalancerPoolSpec = z
       .optional()
       .describe('Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given.')
       .meta(SET),
-    connectionThresholds: connectionThresholds.default({ upper: 0, lower: 0 }).describe('Limits of connections per real server.'),
+    connectionThresholds: connectionThresholds
+      .default({ upper: 0, lower: 0 })
+      .describe('Limits of connections per real server.'),
     udpOnePacket: z
       .boolean()
       .default(false)
