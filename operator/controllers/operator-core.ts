@@ -137,7 +137,7 @@ class OperatorCore implements Operator {
   #begin(): void {
     const { cluster, log } = this.#parts;
     this.#begun = true;
-    this.#book.setPools(this.#validPools());
+    this.#book.setPools(this.#validPools(), this.#unusablePools());
     this.#directors.createLanes();
     this.#services.adoptAll();
     this.#directors.startLanes();
@@ -152,7 +152,7 @@ class OperatorCore implements Operator {
   }
 
   #onPool(name: string): void {
-    this.#book.setPools(this.#validPools());
+    this.#addServices(this.#book.setPools(this.#validPools(), this.#unusablePools()));
     this.#addServices(this.#book.servicesOf(name));
     this.#addServices(this.#book.waiting());
     this.#addAllPools();
@@ -184,6 +184,10 @@ class OperatorCore implements Operator {
 
   #placeAll(): void {
     for (const { key } of this.#parts.cluster.services()) this.#services.place(key);
+  }
+
+  #unusablePools(): ReadonlySet<string> {
+    return new Set([...this.#parts.cluster.pools()].flatMap((pool) => (pool.ok ? [] : [pool.name])));
   }
 
   #validPools(): AddressPool[] {

@@ -54,9 +54,17 @@ export class AddressBook {
   readonly #holders = new Map<IpAddress, ServiceKey>();
   readonly #waiting = new Map<ServiceKey, Waiting>();
   readonly #assigned = new Map<string, Record<IpFamily, number>>();
+  #unusable: ReadonlySet<string> = new Set();
 
-  /** Takes the valid pools as they are now. Nobody loses an address by it, not even when its pool is gone. */
-  setPools(pools: readonly AddressPool[]): void {
+  /**
+   * Takes the valid pools as they are now. Nobody loses an address by it, not even when its pool is gone; when another pool has
+   * the address then, that is its pool from now on.
+   *
+   * @param unusable names of pools that exist but cannot be read: a slip in a pool must not move its Services to another one.
+   * @returns the Services that belong to another pool now.
+   */
+  setPools(pools: readonly AddressPool[], unusable: ReadonlySet<string> = new Set()): readonly ServiceKey[] {
+    this.#unusable = unusable;
     const overlaps = new Map(findOverlaps(pools).map((overlap) => [overlap.pool, overlap]));
     const names = new Set(pools.map(({ name }) => name));
     for (const name of this.#pools.keys()) if (!names.has(name)) this.#pools.delete(name);
@@ -66,7 +74,8 @@ export class AddressBook {
         this.#pools.set(pool.name, new PoolSpace(pool, overlaps.get(pool.name), this.#holders.keys()));
       else known.update(pool, overlaps.get(pool.name), this.#holders.keys());
     }
-    for (const holding of [...this.#holdings.values()]) this.#rehome(holding);
+    const settled = [...this.#holdings.values()].filter(({ pool }) => !unusable.has(pool));
+    return settled.filter((holding) => this.#rehome(holding)).map(({ key }) => key);
   }
 
   /** {@link adopt} for each, the oldest first, so that of two Services that show one address the older one keeps it. */
@@ -216,17 +225,20 @@ export class AddressBook {
     this.#replace(holding, { ...holding, uid, current: [], leaving: everythingOf(holding) });
   }
 
-  /** Where published addresses came from: the pool of the annotation when it has them or is gone, else the pool that has them. */
+  /** Where published addresses came from: the pool of the annotation when it has them, cannot be read or is gone, else the pool that has them. */
   #originOf(addresses: readonly IpAddress[], annotated: string | undefined): string | undefined {
-    if (annotated !== undefined && this.#covers(annotated, addresses)) return annotated;
+    if (annotated !== undefined && (this.#unusable.has(annotated) || this.#covers(annotated, addresses)))
+      return annotated;
     return this.#poolCovering(addresses) ?? annotated;
   }
 
   /** A holding whose pool no longer has its addresses belongs to the pool that has them now, if there is one. */
-  #rehome(holding: Holding): void {
-    if (holding.current.length === 0 || this.#covers(holding.pool, holding.current)) return;
+  #rehome(holding: Holding): boolean {
+    if (holding.current.length === 0 || this.#covers(holding.pool, holding.current)) return false;
     const pool = this.#poolCovering(holding.current);
-    if (pool !== undefined) this.#replace(holding, { ...holding, pool });
+    if (pool === undefined) return false;
+    this.#replace(holding, { ...holding, pool });
+    return true;
   }
 
   #covers(pool: string, addresses: readonly IpAddress[]): boolean {

@@ -79,7 +79,7 @@ function keepAll(pool: string, picks: readonly IpAddress[], space: PoolSpace | u
   if (outside.length === 0) return { ok: true, pool, picks };
   const message =
     space === undefined
-      ? `LoadBalancerPool ${pool}, which gave ${listInWords(outside)}, is gone and no other pool has the address. Create a pool that has it, or delete the Service.`
+      ? `LoadBalancerPool ${pool}, which gave ${listInWords(outside)}, does not exist or cannot be used: see its status, or create a pool that has the address. The address stays.`
       : `LoadBalancerPool ${pool} no longer contains ${listInWords(outside)}. Add the address to a pool again, or request another one.`;
   return {
     ok: true,

@@ -40,7 +40,10 @@ describe('AddressBook keeps what is assigned', () => {
     const decision = give(book, aService());
     assert.deepEqual(assigned(decision), [V4]);
     assert.ok(decision.kind === 'assigned' && decision.unmet?.reason === 'PoolNotFound');
-    assert.match(decision.unmet.message, /LoadBalancerPool web, which gave 203\.0\.113\.10, is gone/);
+    assert.match(
+      decision.unmet.message,
+      /LoadBalancerPool web, which gave 203\.0\.113\.10, does not exist or cannot be used/,
+    );
     book.setPools([aPool()]);
     assert.deepEqual(give(book, aService()), { kind: 'assigned', addresses: [V4], pool: 'web' });
     assert.deepEqual(assigned(give(book, aService({ name: 'b' }))), ['203.0.113.11'], 'nobody else gets it');
@@ -55,10 +58,21 @@ describe('AddressBook keeps what is assigned', () => {
     assert.equal(book.usage('web').availableIPv4, 1n);
   });
 
+  it('when its pool cannot be read, even if another pool has the address', () => {
+    const book = aBook();
+    give(book, aService());
+    const late = aPool({ name: 'late', createdAt: 9_999 });
+    assert.deepEqual(book.setPools([late], new Set(['web'])), []);
+    assert.equal(book.poolOf(aService().key), 'web');
+    assert.deepEqual(assigned(give(book, aService())), [V4]);
+    assert.deepEqual(book.setPools([late, aPool()]), []);
+    assert.deepEqual(give(book, aService()), { kind: 'assigned', addresses: [V4], pool: 'web' });
+  });
+
   it('when its range moves to another pool, which then is its pool', () => {
     const book = aBook();
     give(book, aService());
-    book.setPools([aPool({ name: 'renamed' })]);
+    assert.deepEqual(book.setPools([aPool({ name: 'renamed' })]), ['default/web']);
     assert.deepEqual(give(book, aService()), { kind: 'assigned', addresses: [V4], pool: 'renamed' });
     assert.equal(book.usage('renamed').assignedIPv4, 1);
     assert.equal(book.usage('web').assignedIPv4, 0);
@@ -202,6 +216,12 @@ describe('AddressBook.adopt', () => {
       pool: 'late',
     });
     assert.equal(aBook(late, aPool()).adopt(unannotated(aPublishedService())).kind, 'adopted');
+  });
+
+  it('follows the annotation to a pool that cannot be read', () => {
+    const book = new AddressBook();
+    book.setPools([aPool({ name: 'late' })], new Set(['web']));
+    assert.deepEqual(book.adopt(aPublishedService()), { kind: 'adopted', addresses: [V4], pool: 'web' });
   });
 
   it('leaves an address that two statuses show to the older Service', () => {
