@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CLUSTER_RANGES, nodeAddresses, nodeNumber, podRanges } from './addresses.ts';
@@ -17,6 +18,8 @@ export async function startNode(dir: LabDir, name: string): Promise<void> {
   await addNodeNamespace(name, number);
   const description = {
     name,
+    // A node that comes back under its name is another one to the kubelet stand-in, however soon it comes.
+    incarnation: randomUUID(),
     networkNamespace: name,
     addresses: [addresses.v4, addresses.v6],
     podRanges: [ranges.v4, ranges.v6],

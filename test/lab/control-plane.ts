@@ -78,6 +78,8 @@ function apiServerArguments(dir: LabDir): string[] {
     `--advertise-address=${CONTROL_PLANE.v4}`,
     '--secure-port=6443',
     '--allow-privileged',
+    // There is no name service for the names of nodes.
+    '--kubelet-preferred-address-types=InternalIP',
   ];
 }
 

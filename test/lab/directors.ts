@@ -31,7 +31,11 @@ export async function writeOperatorKey(dir: LabDir): Promise<void> {
 }
 
 /** Boots all directors at once; returns when each of them can be logged in to. */
-export async function startDirectors(dir: LabDir, options: LabOptions): Promise<void> {
+export async function startDirectors(
+  dir: LabDir,
+  options: LabOptions,
+  report: (sentence: string) => void,
+): Promise<void> {
   if (options.directors === 0) return;
   await mkdir(dir.directors, { recursive: true });
   const operatorPublicKey = (await readFile(`${dir.operatorKey}.pub`, 'utf8')).trim();
@@ -55,6 +59,7 @@ export async function startDirectors(dir: LabDir, options: LabOptions): Promise<
         ...(existsSync(HELPER) ? { helper: HELPER } : {}),
       });
       vm.close();
+      report(`${vm.name} up (kernel ${options.kernel})`);
     }),
   );
 }

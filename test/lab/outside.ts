@@ -13,10 +13,15 @@ import { type LabOptions, parseLabOptions, USAGE } from './options.ts';
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url));
 
 /**
- * The first process inside. It mounts a /run of the lab's own, then waits for inside.ts; as process 1 it also collects
- * processes whose parents ended, which Node would leave as zombies.
+ * The first process inside. It gives the lab a /run of its own and no name servers (none can be reached, and asking takes
+ * time), then waits for inside.ts; as process 1 it also collects processes whose parents ended, which Node would leave
+ * as zombies.
  */
-const FIRST_PROCESS = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/lab && "$@"; exit $?';
+const FIRST_PROCESS = `
+mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/lab || exit
+[ ! -e /etc/resolv.conf ] || mount --bind /dev/null /etc/resolv.conf || exit
+"$@"
+exit $?`;
 
 async function main(): Promise<void> {
   let options: LabOptions;

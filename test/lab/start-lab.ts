@@ -15,8 +15,7 @@ export async function startLab(dir: LabDir, options: LabOptions, report: (senten
   await buildNetwork(options.directors);
   await writeOperatorKey(dir);
   report(`network built; starting the control plane and ${options.directors} directors`);
-  const directors = startDirectors(dir, options).then(() => report(`${options.directors} directors up`));
-  await Promise.all([startCluster(dir, options, report), directors]);
+  await Promise.all([startCluster(dir, options, report), startDirectors(dir, options, report)]);
 }
 
 async function startCluster(dir: LabDir, options: LabOptions, report: (sentence: string) => void): Promise<void> {

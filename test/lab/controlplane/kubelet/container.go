@@ -2,7 +2,6 @@ package kubelet
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -150,7 +149,7 @@ func (c *container) tryStart(pod *corev1.Pod) (started *process, reason string, 
 		mounts:           mounts,
 		environment:      environment.list(),
 		workingDir:       c.spec.WorkingDir,
-		logFile:          filepath.Join(c.worker.pods.runDir, "logs", pod.Namespace+"_"+pod.Name+"_"+c.spec.Name+".log"),
+		logFile:          logFile(c.worker.pods.runDir, pod.Namespace, pod.Name, c.spec.Name),
 	}.run()
 	if err != nil {
 		return nil, "StartError", err

@@ -107,6 +107,7 @@ func (n *node) setStatus(object *corev1.Node) {
 		corev1.ResourcePods:   *resource.NewQuantity(podsPerNode, resource.DecimalSI),
 	}
 	status.Allocatable = status.Capacity
+	status.DaemonEndpoints.KubeletEndpoint.Port = logsPort
 	status.NodeInfo.KubeletVersion = version.Get().GitVersion
 	status.NodeInfo.OSImage = "lab"
 	status.NodeInfo.OperatingSystem, status.NodeInfo.Architecture = runtime.GOOS, runtime.GOARCH

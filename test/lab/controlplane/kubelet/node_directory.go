@@ -18,6 +18,8 @@ import (
 // forwarding on and routes to the other nodes' pod ranges.
 type nodeDescription struct {
 	Name string `json:"name"`
+	// Incarnation is new each time the node is switched on.
+	Incarnation string `json:"incarnation"`
 	// NetworkNamespace is the name below /run/netns.
 	NetworkNamespace string `json:"networkNamespace"`
 	// Addresses become InternalIP, in this order: the first is the primary family.
@@ -138,6 +140,7 @@ func (n *nodes) startNode(ctx context.Context, description nodeDescription, cont
 		var group sync.WaitGroup
 		group.Go(func() { node.report(nodeCtx) })
 		group.Go(func() { node.runKubeProxy(nodeCtx, n.options) })
+		group.Go(func() { node.serveLogs(nodeCtx, n.options.runDir) })
 		group.Wait()
 	}()
 	klog.InfoS("A node started", "node", description.Name)

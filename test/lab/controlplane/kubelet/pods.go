@@ -35,11 +35,15 @@ func (p *pods) addNode(n *node) {
 	p.nodes[n.Name] = n
 }
 
-// removeNode kills the node's pods as a power cut would: nothing is reported.
+// removeNode kills the node's pods as a power cut would: nothing is reported, and should the node come back, those that
+// are still bound to it run again.
 func (p *pods) removeNode(name string) {
 	p.mutex.Lock()
 	delete(p.nodes, name)
 	stopped := p.workersOf(func(w *podWorker) bool { return w.node.Name == name })
+	for _, worker := range stopped {
+		delete(p.workers, worker.current().UID)
+	}
 	p.mutex.Unlock()
 	stopWorkers(stopped)
 }
@@ -89,8 +93,10 @@ func (p *pods) observe(pod *corev1.Pod) {
 			worker.run()
 			p.mutex.Lock()
 			defer p.mutex.Unlock()
-			delete(p.workers, pod.UID)
-			p.done[pod.UID] = true
+			if p.workers[pod.UID] == worker { // Else the node was removed under it.
+				delete(p.workers, pod.UID)
+				p.done[pod.UID] = true
+			}
 		}()
 		return
 	}
