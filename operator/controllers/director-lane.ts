@@ -101,6 +101,8 @@ export class DirectorLane {
   #hello: HelperHello | undefined;
   #counts: TableCounts | undefined;
   #tableHash: string | undefined;
+  /** Hash of the table when all of it was last known to be as desired; what others changed since then shows in the hash. */
+  #provenHash: string | undefined;
   #totalWrites = 0;
   #appliedGeneration: number | undefined;
   #lastSyncTime: number | undefined;
@@ -355,6 +357,7 @@ export class DirectorLane {
     const { step, held } = await this.#patiently(fullSync(context));
     if (step.kind === 'done') {
       this.#held = held;
+      this.#provenHash = this.#tableHash;
       this.#drift = undefined;
       this.#refusals = 0;
       const spec = this.#spec;
@@ -365,12 +368,18 @@ export class DirectorLane {
 
   async #verify(context: SyncContext): Promise<void> {
     this.#scheduleVerification();
-    const expected = this.#tableHash;
-    const found = expected === undefined ? undefined : await this.#patiently(verify(context, expected));
-    if (found?.kind === 'failed') return this.#conclude(found.step);
-    if (found?.kind === 'equal' && this.#drift === undefined) return this.#conclude({ kind: 'done' });
+    // What is held may have been explained meanwhile.
+    if (this.#held !== undefined) return this.#fullSync(context);
+    const found = await this.#patiently(verify(context, this.#provenHash));
+    if (found.kind === 'failed') return this.#conclude(found.step);
+    if (found.kind === 'equal' && this.#drift === undefined) return this.#conclude({ kind: 'done' });
     const plan = await this.#patiently(planRepair(context));
     if ('kind' in plan) return this.#conclude(plan);
+    if (plan.length === 0 && found.kind === 'unproven') {
+      this.#provenHash = found.hash;
+      this.#drift = undefined;
+      return this.#conclude({ kind: 'done' });
+    }
     const spec = this.#spec;
     if (spec.ok && spec.director.driftPolicy === 'Report' && plan.length > 0) {
       this.#drift = describeChanges(plan);
@@ -489,6 +498,7 @@ export class DirectorLane {
       onApplied: (result, generation) => {
         this.#counts = result.counts;
         this.#tableHash = result.tableHash;
+        this.#provenHash = undefined;
         this.#totalWrites = result.totalWrites;
         this.#appliedGeneration = generation;
         this.#lastSyncTime = clock.now();

@@ -120,18 +120,24 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
   return answer;
 }
 
-/** What a comparison of the director's table with ours has found. */
+/** What a comparison of the director's table with ours has found. `unproven`: there is no hash to compare with. */
 export type Verification =
   | { readonly kind: 'equal' }
   | { readonly kind: 'drifted' }
+  | { readonly kind: 'unproven'; readonly hash: string }
   | { readonly kind: 'failed'; readonly step: Step };
 
-/** Compares the hash that the last apply left behind with what is there now; costs one read of the director's table. */
-export async function verify(context: SyncContext, expectedHash: string): Promise<Verification> {
+/**
+ * Compares the hash of a table that was as desired with what is there now; costs one read. The hash that an apply of some keys leaves
+ * behind proves nothing about the others, so after one there is nothing to compare with.
+ */
+export async function verify(context: SyncContext, provenHash: string | undefined): Promise<Verification> {
   const read = await context.session.readKeys();
   if (read.kind !== 'ok') return { kind: 'failed', step: read };
   context.onRead(read.value);
-  return { kind: read.value.tableHash === expectedHash ? 'equal' : 'drifted' };
+  const hash = read.value.tableHash;
+  if (provenHash === undefined) return { kind: 'unproven', hash };
+  return { kind: hash === provenHash ? 'equal' : 'drifted' };
 }
 
 /** Asks what a repair would do, without doing it. An empty list: the table is as it shall be. */
