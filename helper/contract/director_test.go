@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -31,9 +32,13 @@ const defaultPolicy = `{"owners":{
 	"prod":{"virtualServers":["203.0.113.0/24","2001:db8::/64"],"realServers":["192.0.2.0/24","2001:db8:1::/64"],"interfaces":["lo","eth0","missing0"]},
 	"test":{"virtualServers":["198.51.100.0/24"],"realServers":["192.0.2.0/24"],"interfaces":["lo"]}}}`
 
+var boots int
+
 func newDirector(t *testing.T, w *world) *director {
 	t.Helper()
-	d := &director{world: w, stateDir: t.TempDir(), boot: "first-boot", policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
+	// Every director has booted just now: what others have left in the same state directory is of an earlier boot.
+	boots++
+	d := &director{world: w, stateDir: w.stateDir, boot: fmt.Sprint("boot ", boots), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
 	d.engine = d.newEngine("prod")
 	return d
 }

@@ -134,7 +134,7 @@ func TestLedgerOutlivesSessionsButNotBoots(t *testing.T) {
 		if answer.TotalWrites != 3 || answer.TableHash != first.TableHash || answer.Counts != first.Counts {
 			t.Errorf("new session: %+v, the first said %+v", answer, first)
 		}
-		d.boot = "second-boot"
+		d.boot = "another boot"
 		d.engine = d.newEngine("prod")
 		if read := d.read(t); read.TotalWrites != 0 || read.Counts.Orphans != 1 || read.Counts.VirtualServers != 0 {
 			t.Errorf("another boot: %+v", read)

@@ -138,7 +138,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"real server twice":     {func(v *wire.VirtualServer) { v.RealServers = append(v.RealServers, v.RealServers[0]) }, "is listed twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDirector(t, fakeWorld())
+			d := newDirector(t, fakeWorld(t.TempDir()))
 			before := virtualServer("203.0.113.10", 80, "192.0.2.21")
 			d.all(t, before)
 			bad := virtualServer("203.0.113.10", 80, "192.0.2.21")
@@ -158,7 +158,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 }
 
 func TestKeyListedTwice(t *testing.T) {
-	d := newDirector(t, fakeWorld())
+	d := newDirector(t, fakeWorld(t.TempDir()))
 	web := virtualServer("203.0.113.10", 80, "192.0.2.21")
 	refused(t, d.listed(t, list(web, web)), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
 	refused(t, d.listed(t, list(web), web.Key), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
@@ -166,7 +166,7 @@ func TestKeyListedTwice(t *testing.T) {
 
 // Callers at once, each with a session of its own: the lock makes them take turns, and nothing is lost.
 func TestCallersAtOnce(t *testing.T) {
-	d := newDirector(t, fakeWorld())
+	d := newDirector(t, fakeWorld(t.TempDir()))
 	var group sync.WaitGroup
 	const callers, requests = 4, 20
 	for caller := range callers {

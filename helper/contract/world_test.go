@@ -25,19 +25,32 @@ type world struct {
 	// unprivileged is the same table for a caller without CAP_NET_ADMIN.
 	unprivileged func(t *testing.T) ipvs.Kernel
 	real         bool
+	stateDir     string
 }
 
 // onEveryKernel runs a case on the fakes, and on the real kernel when that is asked for.
 func onEveryKernel(t *testing.T, run func(t *testing.T, w *world)) {
-	t.Run("fake", func(t *testing.T) { run(t, fakeWorld()) })
+	t.Run("fake", func(t *testing.T) { run(t, fakeWorld(memoryDir(t))) })
 	if os.Getenv("IPVS_CONTRACT_KERNEL") == "1" {
 		t.Run("kernel", func(t *testing.T) { run(t, realWorld(t)) })
 	}
 }
 
-func fakeWorld() *world {
+// memoryDir is a directory for ledgers that costs no disk, as /run is one, where the system has such a place.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	directory, err := os.MkdirTemp("/dev/shm", "ipvs-contract-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	return directory
+}
+
+func fakeWorld(stateDir string) *world {
 	table := ipvs.NewFake()
 	return &world{
+		stateDir:  stateDir,
 		ipvs:      table,
 		addresses: address.NewFake("lo", "eth0"),
 		lossy:     func() ipvs.Kernel { return &forgetful{Kernel: table} },
@@ -82,7 +95,8 @@ func realWorld(t *testing.T) *world {
 			dropNetAdmin(t)
 			return ipvs.NewNetlink()
 		},
-		real: true,
+		real:     true,
+		stateDir: memoryDir(t),
 	}
 }
 
