@@ -201,6 +201,11 @@ export class DirectorLane {
     return this.#table.has(service);
   }
 
+  /** Whether the Service has been assigned something at the address here. */
+  serves(service: ServiceKey, address: IpAddress): boolean {
+    return this.#table.serves(service, address);
+  }
+
   /** Whether the Service was assigned here or is still to be withdrawn. */
   knows(service: ServiceKey): boolean {
     return this.#table.has(service) || this.#table.isLeaving(service);

@@ -79,6 +79,14 @@ export class LaneTable {
     return this.#leaving.has(service);
   }
 
+  /** Whether the Service shall have something at the address here. */
+  serves(service: ServiceKey, address: IpAddress): boolean {
+    for (const text of this.#byAddress.get(address) ?? []) {
+      if (this.#entries.get(text)?.wanted?.service === service) return true;
+    }
+    return false;
+  }
+
   has(service: ServiceKey): boolean {
     return this.#services.has(service);
   }

@@ -66,16 +66,20 @@ export class ServicePlacement {
     const { key } = service;
     const members = [...fleet.members()];
     const addresses = book.addressesOf(key);
-    const givingUp = book.leavingOf(key);
+    const isPublished = (address: IpAddress) => service.ingress.some(({ ip }) => ip === address);
+    // An address that is given up is served until the status shows it no more.
+    const kept = book.leavingOf(key).filter(isPublished);
+    const givingUp = book.leavingOf(key).filter((address) => !isPublished(address));
     const { virtualServers, problems, notes } = desiredVirtualServers({
       service,
       endpoints: cluster.endpoints(key),
       nodes: cluster.nodes(),
       pool,
-      addresses,
+      addresses: [...addresses, ...kept],
     });
+    const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
-    const unpublished = addresses.filter((address) => !service.ingress.some(({ ip }) => ip === address));
+    const unpublished = addresses.filter((address) => !isPublished(address));
     if (unpublished.length > 0 && !members.every(({ lane }) => lane.offers(key, unpublished))) {
       // A process before us may have given these addresses to another Service and not lived to publish them.
       const directors = selected.map((member) => ({ ...confirmationOf(member, key), state: 'Pending' as const }));
@@ -83,14 +87,17 @@ export class ServicePlacement {
     }
     const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
     const chosen = members.filter(used);
-    for (const { lane } of chosen) lane.assign(key, virtualServers, givingUp);
+    for (const { lane } of chosen) {
+      const servers = virtualServers.filter(({ address }) => !kept.includes(address) || lane.serves(key, address));
+      lane.assign(key, servers, givingUp);
+    }
     const served = chosen.some((member) => countsForPublication(member) && confirms(member, key));
     for (const member of members) {
       if (used(member)) continue;
       // Make before break: a director that is no longer selected keeps serving until another one does.
-      if (served || isDrained(member)) this.#leave(member, key, [...addresses, ...givingUp]);
-      else if (member.lane.has(key)) member.lane.assign(key, virtualServers, givingUp);
-      else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...givingUp]);
+      if (served || isDrained(member)) this.#leave(member, key, [...addresses, ...book.leavingOf(key)]);
+      else if (member.lane.has(key)) member.lane.assign(key, already(member), givingUp);
+      else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...book.leavingOf(key)]);
     }
     return {
       pool,
@@ -98,7 +105,9 @@ export class ServicePlacement {
       problems,
       notes,
       undecided: chosen.some(isUndecided),
-      vacated: members.every(({ lane }) => lane.absent(key) || (this.#bornHere.has(key) && !lane.knows(key))),
+      vacated:
+        kept.length === 0 &&
+        members.every(({ lane }) => lane.absent(key) || (this.#bornHere.has(key) && !lane.knows(key))),
     };
   }
 
