@@ -1,6 +1,6 @@
 /** The half of `test/lab/lab` that runs in the lab's namespaces: builds the lab, runs the command, ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { chmod, cp, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
@@ -65,6 +65,13 @@ function endWithOutside(): void {
   new Socket({ fd: 3 }).on('close', end).on('error', end).resume();
 }
 
+/** Logs of programs and pods, and what the directors' consoles said. */
+async function keepLogs(to: string): Promise<void> {
+  if (existsSync(dir.logs)) await cp(dir.logs, to, { recursive: true });
+  for (const file of globSync('*.{serial,qemu}', { cwd: dir.directors }))
+    await cp(join(dir.directors, file), join(to, `${file}.log`));
+}
+
 process.on('SIGINT', () => {
   if (running === undefined) process.exit(130);
 });
@@ -76,5 +83,5 @@ try {
 } catch (error) {
   console.error(`lab: ${error instanceof Error ? error.message : String(error)}`);
 }
-if (options.logs !== undefined && existsSync(dir.logs)) await cp(dir.logs, options.logs, { recursive: true });
+if (options.logs !== undefined) await keepLogs(options.logs);
 process.exit(code);

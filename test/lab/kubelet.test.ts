@@ -108,9 +108,8 @@ describe('kubelet stand-in', function () {
   });
 
   it('a pod that is deleted serves through its grace period, then is gone', async () => {
-    await lab.apply(
-      pod('graceful', { containers: [{ name: 'c', image: 'agnhost', args: ['netexec', '--delay-shutdown=3'] }] }),
-    );
+    const lifecycle = { preStop: { sleep: { seconds: 3 } } };
+    await lab.apply(pod('graceful', { containers: [{ name: 'c', image: 'agnhost', lifecycle }] }));
     await lab.kubectl(['wait', 'pod/graceful', '--for=condition=Ready', '--timeout=30s']);
     const { stdout: ip } = await lab.kubectl(['get', 'pod', 'graceful', '-o', 'jsonpath={.status.podIP}']);
     const url = `http://${ip}:8080/hostname`;

@@ -163,7 +163,7 @@ func (c *container) watch(pod *corev1.Pod, process *process) {
 	select {
 	case <-process.exited:
 	case <-c.stopping:
-		if err := process.stop(c.snapshot().grace); err != nil {
+		if err := process.stop(c.runPreStop(pod, process, c.snapshot().grace)); err != nil {
 			klog.InfoS("A container was killed", "pod", klog.KObj(pod), "container", c.spec.Name, "why", err.Error())
 		}
 	}

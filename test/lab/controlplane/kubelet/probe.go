@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -170,33 +169,11 @@ func (c *container) probeTCP(ctx context.Context, action *corev1.TCPSocketAction
 }
 
 func (c *container) probeExec(ctx context.Context, pod *corev1.Pod, action *corev1.ExecAction) error {
-	environment, err := c.worker.environment(pod, c.spec)
-	if err != nil {
-		return err
+	code, err := c.execute(ctx, pod, action, "probe")
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exec probe ended with %d", code)
 	}
-	mounts, err := c.worker.mounts(c.spec)
-	if err != nil {
-		return err
-	}
-	process, err := processStart{
-		commandLine: action.Command, networkNamespace: c.worker.network.namespace, hostname: c.worker.hostname(pod),
-		mounts: mounts, environment: environment.list(),
-		logFile: filepath.Join(c.worker.dir, "probe-"+c.spec.Name+".log"),
-	}.run()
-	if err != nil {
-		return err
-	}
-	select {
-	case <-process.exited:
-	case <-ctx.Done():
-		process.kill()
-		<-process.exited
-		return ctx.Err()
-	}
-	if code := process.exitCode(); code != 0 {
-		return fmt.Errorf("exec probe ended with %d", code)
-	}
-	return nil
+	return err
 }
 
 func (c *container) probeAddress(host string, port intstr.IntOrString) (string, error) {
