@@ -79,7 +79,7 @@ describe('lab', function () {
         const pods = await podNames(lab);
         const client = lab.client(name);
         await waitFor(
-          `answers of ${pods} over TCP and UDP`,
+          `answers of ${pods.join(' and ')} over TCP and UDP`,
           async (see) => {
             const [tcp, udp] = [new Set<string>(), new Set<string>()];
             for (let i = 0; i < 6; i++) {

@@ -94,7 +94,7 @@ function print(): void {
   );
 }
 
-const sending = setInterval(request, 1000 / Number(rate));
+const sending = setInterval(() => void request(), 1000 / Number(rate));
 const printing = setInterval(print, 100);
 function end(): void {
   clearInterval(sending);
