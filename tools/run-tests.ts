@@ -1,7 +1,7 @@
 /**
  * Runs the test suites named on the command line, each on its real parts, and adds them up:
  *
- *     node tools/run-tests.ts unit go integration kernel e2e
+ *     node tools/run-tests.ts unit go integration kernel lab e2e
  *
  * The last line is `N passed, N failed`. A skipped test, a suite without a test and a suite that dies count as failures.
  */
@@ -23,6 +23,11 @@ const suites: Record<string, () => Promise<Counts>> = {
   unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts']),
   go: () => goTest(['go', '-C', 'helper', 'test', '-json', './...']),
   integration: () => mocha('integration', [], ['test/integration/**/*.test.ts']),
+  lab: async () =>
+    add([
+      await goTest(['go', '-C', 'test/lab/controlplane', 'test', '-json', './kubelet']),
+      await mocha('lab', ['test/lab/lab', 'run', '--'], ['test/lab/*.test.ts']),
+    ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
   e2e: () => mocha('e2e', ['test/lab/lab', 'run', '--'], ['test/e2e/**/*.test.ts']),
 };

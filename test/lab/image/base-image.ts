@@ -25,7 +25,7 @@ const GUEST_FILES = fileURLToPath(new URL('./guest/', import.meta.url));
 const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** The user that the operator logs in as on a director: no root, a plain shell, one forced command. */
-export const DIRECTOR_USER = { name: 'ipvs', id: 1000 } as const;
+export const DIRECTOR_USER = { name: 'ipvs-operator', id: 1000 } as const;
 
 const PASSWD = `root:x:0:0:root:/root:/bin/sh
 sshd:x:100:65534:privilege separation:/run/sshd:/bin/false

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { DIRECTOR_USER } from '../image/base-image.ts';
 import type { ArchiveEntry } from '../image/cpio.ts';
 import type { DirectorVmOptions } from './director-vm.ts';
 import { shellWord } from './qemu.ts';
@@ -28,7 +29,7 @@ export async function directorArchive(options: DirectorVmOptions, keys: Director
     text('etc/machine-id', `${createHash('md5').update(options.name).digest('hex')}\n`, 0o444),
     text('etc/ssh/ssh_host_ed25519_key', keys.hostPrivateKey, 0o600),
     text('etc/ssh/authorized_keys.d/root', `${keys.adminPublicKey}\n`),
-    text('etc/ssh/authorized_keys.d/ipvs', `${forced} ${options.operatorPublicKey}\n`),
+    text(`etc/ssh/authorized_keys.d/${DIRECTOR_USER.name}`, `${forced} ${options.operatorPublicKey}\n`),
     text('etc/ipvs-operator/policy.json', `${JSON.stringify(options.policy, null, 2)}\n`),
     ...helper,
     ...(options.extraFiles ?? []).map(({ path, contents, mode }) =>
