@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
+import { DIRECTOR_USER } from '../../lab/image/base-image.ts';
 import type { KernelSeries } from '../../lab/image/debian-kernel.ts';
 import { DirectorVm } from '../../lab/vm/director-vm.ts';
 
@@ -81,7 +82,7 @@ async function operatorSession(director: DirectorVm, workDir: string) {
     '-o',
     `UserKnownHostsFile=${join(workDir, 'director-1.known_hosts')}`,
   ];
-  const ssh = spawn('ssh', ['-F', 'none', ...options, ...files, `ipvs@${DIRECTOR}`, 'sh', '-i'], {
+  const ssh = spawn('ssh', ['-F', 'none', ...options, ...files, `${DIRECTOR_USER.name}@${DIRECTOR}`, 'sh', '-i'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [hello] = (await once(ssh.stdout, 'data')) as [Buffer];
