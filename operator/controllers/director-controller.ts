@@ -1,10 +1,12 @@
 import { directorStatus } from '../core/director-status.ts';
+import { count } from '../lib/list-in-words.ts';
 import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { DirectorFleet } from './director-fleet.ts';
-import { DirectorLane, type LaneSpec, type LaneTiming, laneSpec } from './director-lane.ts';
+import { DirectorLane, type LaneTiming } from './director-lane.ts';
 import { directorStatusInput } from './director-status-input.ts';
 import type { LaneReport } from './lane-report.ts';
+import { type LaneSpec, laneSpec } from './lane-target.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type {
   Clock,
@@ -171,19 +173,19 @@ export class DirectorController {
 
   /** One event per change between ready and a reason why not. */
   #tellReadiness(name: string): void {
-    const report = this.#options.fleet.member(name)?.lane.report();
-    if (report === undefined) return;
+    const lane = this.#options.fleet.member(name)?.lane;
+    if (lane === undefined) return;
+    const report = lane.report();
     this.#options.metrics.directorUp(name, report.ready);
     const state = report.ready ? 'Ready' : report.trouble?.reason;
     if (state === undefined || state === this.#told.get(name)) return;
     this.#told.set(name, state);
     if (report.ready) {
-      const { virtualServers } = report.wanted;
       this.#record(
         name,
         'Normal',
         'DirectorReady',
-        `Connected, and its table is complete: ${virtualServers} virtual servers.`,
+        `Connected, and its table is complete: ${count(lane.wantedCount, 'virtual server')}.`,
       );
     } else if (report.trouble !== undefined) {
       this.#record(name, 'Warning', eventReason(report.trouble.reason), report.trouble.message);

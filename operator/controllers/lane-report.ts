@@ -44,7 +44,6 @@ export interface LaneReport {
   readonly drift: string | undefined;
   /** Objects it refuses; everything else is as desired. */
   readonly refused: readonly { readonly class: HelperError['class']; readonly message: string }[];
-  readonly wanted: { readonly virtualServers: number; readonly realServers: number };
 }
 
 /** What a lane tells others. Never called after stop. */

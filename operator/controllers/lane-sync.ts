@@ -2,7 +2,8 @@ import { guardRemovals } from '../core/guard.ts';
 import { listInWords } from '../lib/list-in-words.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { formatVirtualServerKey, type VirtualServerKeyText } from '../model/virtual-server.ts';
-import type { Batch, KeyFailure, LaneTable } from './lane-table.ts';
+import type { KeyFailure } from './lane-entries.ts';
+import type { Batch, LaneTable } from './lane-table.ts';
 import type {
   ApplyResult,
   Clock,
@@ -65,7 +66,7 @@ export async function fullSync(context: SyncContext): Promise<{ readonly step: S
     desired: read.value.keys.filter((key) => !surplus.has(formatVirtualServerKey(key))),
     explained: new Set(explained.map(formatVirtualServerKey)),
   });
-  if (verdict.allowed && !table.partlyFrozen && table.weight() <= MAX_WEIGHT) {
+  if (verdict.allowed && !table.intents.partlyFrozen && table.weight() <= MAX_WEIGHT) {
     const batch: Batch = { virtualServers: table.desired(), absent: [...explained, ...unexplained] };
     const step = await send(context, batch, 'all');
     if (step.kind !== 'refused' || !concernsObjects(step.error)) return { step };
@@ -85,8 +86,10 @@ async function syncInParts(context: SyncContext, absent: Batch['absent']): Promi
 }
 
 /** Sends what has changed since it was confirmed last. */
-export function sendDirty(context: SyncContext): Promise<Step> {
-  return send(context, context.table.takeDirty(MAX_WEIGHT), 'listed');
+export async function sendDirty(context: SyncContext): Promise<Step> {
+  const batch = context.table.takeDirty(MAX_WEIGHT);
+  if (batch.virtualServers.length + batch.absent.length === 0) return { kind: 'done' };
+  return send(context, batch, 'listed');
 }
 
 async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed'): Promise<Step> {
@@ -138,6 +141,11 @@ export async function verify(context: SyncContext, provenHash: string | undefine
   const hash = read.value.tableHash;
   if (provenHash === undefined) return { kind: 'unproven', hash };
   return { kind: hash === provenHash ? 'equal' : 'drifted' };
+}
+
+/** Whether the table does not fit into the one request that a plan is made of. */
+export function isTooLargeToPlan({ table }: SyncContext): boolean {
+  return table.weight() > MAX_WEIGHT;
 }
 
 /** Asks what a repair would do, without doing it. An empty list: the table is as it shall be. */

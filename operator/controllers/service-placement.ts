@@ -170,7 +170,7 @@ function isDrained({ director }: FleetMember): boolean {
 
 /** Neither ready nor in known trouble: it is being connected for the first time. */
 function isUndecided({ lane }: FleetMember): boolean {
-  return !lane.ready && lane.report().trouble === undefined;
+  return !lane.ready && lane.trouble === undefined;
 }
 
 function confirms({ lane }: FleetMember, key: ServiceKey): boolean {
@@ -193,5 +193,5 @@ function confirmationOf(member: FleetMember, key: ServiceKey): DirectorConfirmat
 
 function whyNotReady({ lane, director }: FleetMember): string | undefined {
   if (director.ok && director.value.state !== 'Active') return `spec.state is ${director.value.state}.`;
-  return lane.report().trouble?.message;
+  return lane.trouble?.message;
 }

@@ -1,0 +1,141 @@
+import type { IpAddress } from '../model/ip-address.ts';
+import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { formatVirtualServerKey, type VirtualServer } from '../model/virtual-server.ts';
+import type { LaneEntries, LaneEntry } from './lane-entries.ts';
+
+/** What the Services shall have on one director, those that shall have nothing any more, and those that must not be touched. */
+export class LaneIntents {
+  readonly #entries: LaneEntries;
+  readonly #services = new Map<ServiceKey, readonly LaneEntry[]>();
+  /** Addresses at which nothing of the Service shall remain. */
+  readonly #leaving = new Map<ServiceKey, ReadonlySet<IpAddress>>();
+  readonly #frozen = new Map<ServiceKey, ReadonlySet<IpAddress>>();
+
+  constructor(entries: LaneEntries) {
+    this.#entries = entries;
+  }
+
+  /** Whether the Service has been assigned. */
+  has(service: ServiceKey): boolean {
+    return this.#services.has(service);
+  }
+
+  /** Entries of an assigned Service. */
+  entriesOf(service: ServiceKey): readonly LaneEntry[] | undefined {
+    return this.#services.get(service);
+  }
+
+  /** Whether the Service shall have something at the address. */
+  serves(service: ServiceKey, address: IpAddress): boolean {
+    return this.#services.get(service)?.some(({ key }) => key.address === address) ?? false;
+  }
+
+  /** Services that leave something behind, with the addresses; none when they are not known. */
+  leaving(): ReadonlyMap<ServiceKey, ReadonlySet<IpAddress>> {
+    return this.#leaving;
+  }
+
+  /** True while at least one Service must not be touched. */
+  get partlyFrozen(): boolean {
+    return this.#frozen.size > 0;
+  }
+
+  /** Whether the entry belongs to a Service, or has an address, that must not be touched. */
+  isFrozen({ wanted, key }: LaneEntry): boolean {
+    if (wanted !== undefined) return this.#frozen.has(wanted.service);
+    for (const addresses of this.#frozen.values()) if (addresses.has(key.address)) return true;
+    return false;
+  }
+
+  /**
+   * Makes these virtual servers the whole of what the Service shall have; at its addresses and those it gives up nothing else shall
+   * remain.
+   *
+   * @returns true when that changed anything.
+   * @throws when another Service already has one of the keys: one address, protocol and port belongs to one Service (invariant I1).
+   */
+  assign(service: ServiceKey, virtualServers: readonly VirtualServer[], givingUp: readonly IpAddress[]): boolean {
+    this.#refuseForeign(service, virtualServers);
+    const before = this.#services.get(service) ?? [];
+    const after = virtualServers.map((server) => this.#entries.of(server));
+    let changed = this.#frozen.delete(service);
+    for (const entry of before) {
+      if (after.includes(entry)) continue;
+      this.#entries.unwant(entry);
+      changed = true;
+    }
+    for (const [index, server] of virtualServers.entries()) {
+      changed = this.#want(after[index] as LaneEntry, service, server) || changed;
+    }
+    this.#services.set(service, after);
+    for (const { address } of virtualServers) changed = this.#entries.clear(address) || changed;
+    if (givingUp.length === 0) this.#leaving.delete(service);
+    else changed = this.#leave(service, new Set(givingUp)) || changed;
+    return changed;
+  }
+
+  /**
+   * The Service shall have nothing any more, in particular nothing at these addresses that nobody else wants. Without any address (they are
+   * not known after a restart) it waits until the director holds nothing unexplained.
+   */
+  withdraw(service: ServiceKey, addresses: Iterable<IpAddress>): boolean {
+    const entries = this.#services.get(service) ?? [];
+    const all = new Set([...addresses, ...entries.map(({ key }) => key.address)]);
+    const thawed = this.#frozen.delete(service);
+    for (const entry of entries) this.#entries.unwant(entry);
+    this.#services.delete(service);
+    return this.#leave(service, all) || thawed || entries.length > 0;
+  }
+
+  /** Nothing of this Service, and nothing at these addresses, shall be changed until it is assigned or withdrawn. */
+  freeze(service: ServiceKey, addresses: Iterable<IpAddress>): void {
+    const own = this.#services.get(service)?.map(({ key }) => key.address) ?? [];
+    this.#frozen.set(service, new Set([...addresses, ...own]));
+  }
+
+  /** The Service is about to be assigned: what stands in its way may be touched. */
+  thaw(service: ServiceKey): void {
+    this.#frozen.delete(service);
+  }
+
+  /** Forgets a withdrawn Service. Call it when its absence has been acted on. */
+  forget(service: ServiceKey): void {
+    this.#leaving.delete(service);
+    this.#frozen.delete(service);
+  }
+
+  /** What may be touched and is wanted. */
+  *touchable(): Iterable<LaneEntry> {
+    for (const [service, entries] of this.#services) if (!this.#frozen.has(service)) yield* entries;
+  }
+
+  #want(entry: LaneEntry, service: ServiceKey, server: VirtualServer): boolean {
+    const print = JSON.stringify(server);
+    const same = entry.wanted?.print === print;
+    if (!same) {
+      entry.wanted = { service, server, print };
+      this.#entries.setFailure(entry, undefined);
+    }
+    if (entry.written === print) this.#entries.unmarkDirty(entry);
+    else if (entry.failure === undefined) return this.#entries.markDirty(entry) || !same;
+    return !same;
+  }
+
+  #leave(service: ServiceKey, addresses: ReadonlySet<IpAddress>): boolean {
+    const before = this.#leaving.get(service);
+    const all = new Set([...(before ?? []), ...addresses]);
+    this.#leaving.set(service, all);
+    let changed = false;
+    for (const address of all) changed = this.#entries.clear(address) || changed;
+    return changed || before === undefined;
+  }
+
+  #refuseForeign(service: ServiceKey, virtualServers: readonly VirtualServer[]): void {
+    for (const server of virtualServers) {
+      const text = formatVirtualServerKey(server);
+      const other = this.#entries.get(text)?.wanted?.service;
+      if (other === undefined || other === service) continue;
+      throw new Error(`${service} and ${other} both claim ${text}: the address book gave one address to two Services`);
+    }
+  }
+}
