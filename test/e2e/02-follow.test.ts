@@ -145,7 +145,7 @@ describe('the directors follow the cluster, and leave the unrelated Service alon
       const pods = await scene.scale('web', 3);
       assert.ok([...pods.values()].includes(added.name), 'the third pod runs on the new node');
       await answeringPods('TCP', 'client', address, 3);
-      await cluster().kubectl('drain', added.name, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=60s');
+      await cluster().kubectl('drain', added.name, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=40s');
       await cluster().kubectl('delete', 'node', added.name);
       await untilOnDirectors(`TCP ${address}:80`, { realServers: before });
       await lab().crashNode(added.name);

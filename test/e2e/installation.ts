@@ -30,7 +30,7 @@ export function placesOf(lab: Lab): readonly Place[] {
  */
 export async function install(lab: Lab, cluster: Cluster): Promise<void> {
   await cluster.kubectl('apply', '-k', `${REPOSITORY}/config/default`);
-  await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
+  await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=40s');
   await cluster.apply(operatorKey(lab), ...directors(lab), publicPool());
 }
 

@@ -69,14 +69,14 @@ export class Scene {
 
   /** Deletes an object of the namespace and waits until it is gone, finalizers and all. */
   async remove(kind: string, name: string): Promise<void> {
-    await cluster().kubectl('delete', kind, name, '-n', this.namespace, '--timeout=60s', '--ignore-not-found');
+    await cluster().kubectl('delete', kind, name, '-n', this.namespace, '--timeout=40s', '--ignore-not-found');
   }
 
   /** Services first, while their pool and directors exist; then the rest. */
   async close(): Promise<void> {
-    await cluster().kubectl('delete', 'services', '--all', '-n', this.namespace, '--timeout=60s');
+    await cluster().kubectl('delete', 'services', '--all', '-n', this.namespace, '--timeout=40s');
     for (const { kind, name } of this.#clusterScoped.toReversed()) {
-      await cluster().kubectl('delete', kind, name, '--timeout=60s', '--ignore-not-found');
+      await cluster().kubectl('delete', kind, name, '--timeout=40s', '--ignore-not-found');
     }
     await cluster().kubectl('delete', 'namespace', this.namespace, '--wait=false');
   }
