@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"ipvs-operator.io/helper/apply"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/table"
 	"ipvs-operator.io/helper/wire"
@@ -53,16 +54,31 @@ func once(verb string, chosen options, on terminal, dryRun bool) int {
 		return exitFailed
 	}
 	request.Apply.DryRun = request.Apply.DryRun || dryRun
-	answer, refusal := newEnvironment(chosen).engine.Apply(*request.Apply)
+	engine := newEnvironment(chosen).engine
+	answer, refusal := engine.Apply(*request.Apply)
 	if refusal != nil {
 		fmt.Fprintf(on.errors, "%s: %s (%s)\n", verb, refusal.Message, refusal.Class)
 		return exitFailed
 	}
 	printAnswer(answer, chosen.json, request.Apply.DryRun, on)
+	if !request.Apply.DryRun {
+		settleDrains(verb, engine, on)
+	}
 	if len(answer.Errors) > 0 || len(answer.Failed) > 0 {
 		return exitFailed
 	}
 	return exitDone
+}
+
+// settleDrains ends the drains whose time has come: of requests that were carried out with no session after them.
+func settleDrains(verb string, engine *apply.Engine, on terminal) {
+	for more := true; more; {
+		next, refusal := engine.SettleDrains()
+		if refusal != nil {
+			fmt.Fprintf(on.errors, "%s: drains cannot go on: %s (%s)\n", verb, refusal.Message, refusal.Class)
+		}
+		more = refusal == nil && next == apply.SettlePause
+	}
 }
 
 func readRequest(file string, input io.Reader) ([]byte, error) {
@@ -87,8 +103,8 @@ func printAnswer(answer wire.ApplyResult, asJSON, dryRun bool, on terminal) {
 		fmt.Fprintf(on.output, "%d changes planned, nothing written\n", len(answer.Changes))
 		return
 	}
-	fmt.Fprintf(on.output, "%d writes; table %s has %d virtual servers, %d real servers\n",
-		answer.Writes, answer.TableHash, answer.Counts.VirtualServers, answer.Counts.RealServers)
+	fmt.Fprintf(on.output, "%d writes; table %s has %d virtual servers, %d real servers, %d draining\n",
+		answer.Writes, answer.TableHash, answer.Counts.VirtualServers, answer.Counts.RealServers, answer.Counts.Draining)
 }
 
 func printJSON(value any, output io.Writer) {
@@ -124,7 +140,9 @@ func dump(arguments []string, on terminal) int {
 }
 
 func dumpOwner(chosen options, on terminal) int {
-	answer, refusal := newEnvironment(chosen).engine.Read(wire.WhatCounters)
+	engine := newEnvironment(chosen).engine
+	settleDrains("dump", engine, on)
+	answer, refusal := engine.Read(wire.WhatCounters)
 	if refusal != nil {
 		fmt.Fprintf(on.errors, "dump: %s (%s)\n", refusal.Message, refusal.Class)
 		return exitFailed

@@ -29,7 +29,7 @@ func isStale(change plan.Change, err error) bool {
 		return errno == unix.EEXIST || change.Kind == plan.AddRealServer && errno == unix.ESRCH
 	case plan.EditVirtualServer, plan.DeleteVirtualServer:
 		return errno == unix.ESRCH
-	case plan.EditRealServer, plan.DeleteRealServer:
+	case plan.EditRealServer, plan.DeleteRealServer, plan.DrainRealServer, plan.UndrainRealServer:
 		return errno == unix.ESRCH || errno == unix.ENOENT
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/plan"
@@ -47,7 +48,7 @@ func made(unknown, left []plan.Change) []plan.Change {
 
 // recordIntent puts what is about to be made into the ledger first: if we die between two writes, what exists is ours.
 func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
-	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted}
+	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted, AddDrains: planned.Draining, RemoveDrains: planned.Returned}
 	for _, change := range planned.Changes {
 		switch {
 		case change.Kind == plan.AddVirtualServer && !j.owned.Keys[change.Service.ServiceKey]:
@@ -101,6 +102,7 @@ func (e *Engine) recordOutcome(j *job, changes []plan.Change, result outcome, se
 	if seenIsFresh {
 		delta.RemoveKeys = append(delta.RemoveKeys, j.vanishedKeys()...)
 		delta.RemoveAddresses = append(delta.RemoveAddresses, j.vanishedAddresses()...)
+		delta.RemoveDrains = j.endedDrains()
 	}
 	return e.record(j, delta)
 }
@@ -138,11 +140,29 @@ func (j *job) vanishedAddresses() []address.Assigned {
 	return vanished
 }
 
+// endedDrains are those whose real server is gone, by us or by others.
+func (j *job) endedDrains() []drain.Key {
+	looked := map[ipvs.ServiceKey]bool{}
+	for _, key := range j.looked() {
+		looked[key] = true
+	}
+	var ended []drain.Key
+	for key := range j.owned.Drains {
+		if !j.request.All && !looked[key.VirtualServer] {
+			continue
+		}
+		if _, exists := j.seen.VirtualServers[key.VirtualServer].Destination(key.RealServer); !exists {
+			ended = append(ended, key)
+		}
+	}
+	return ended
+}
+
 func (e *Engine) record(j *job, delta ledger.Delta) error {
 	record, err := e.Ledger.Write(delta)
 	if err != nil {
 		return err
 	}
-	j.owned.Keys, j.owned.Addresses = record.Keys, record.Addresses
+	j.owned = ownership(j.grant, record)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/desired"
+	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/plan"
@@ -27,8 +28,11 @@ type Engine struct {
 	Lock      *ledger.Lock
 	// Policy reads the grant anew for each request, so that a change of the file counts at once.
 	Policy func() (policy.Grant, error)
+	// Now is drain.SystemClock when nil.
+	Now func() drain.Moment
 
-	tally tally
+	tally   tally
+	settled ipvs.ServiceKey // where the last look at drains ended
 }
 
 // job is one apply in progress.
@@ -71,11 +75,10 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 	if !sent.DryRun && sent.Fence.Less(record.Fence) {
 		return wire.ApplyResult{}, fenced(sent.Fence, record.Fence)
 	}
-	j := &job{sent: sent, grant: grant, before: record.Revision,
-		newKeys: map[ipvs.ServiceKey]bool{}, newAddresses: map[address.Assigned]bool{},
-		owned:  plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, InRange: grant.Owns},
-		limits: plan.Limits{VirtualServers: grant.MaxVirtualServers, Deletions: grant.MaxDeletions}}
-	j.parse()
+	j := newJob(grant, record)
+	j.sent = sent
+	j.limits = plan.Limits{VirtualServers: grant.MaxVirtualServers, Deletions: grant.MaxDeletions}
+	j.parse(e.now())
 	if err := e.observe(j); err != nil {
 		return wire.ApplyResult{}, failure("read the kernel's table", err)
 	}
@@ -86,6 +89,22 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 		return wire.ApplyResult{}, err
 	}
 	return e.answer(j)
+}
+
+func newJob(grant policy.Grant, record ledger.Record) *job {
+	return &job{grant: grant, before: record.Revision, owned: ownership(grant, record),
+		newKeys: map[ipvs.ServiceKey]bool{}, newAddresses: map[address.Assigned]bool{}}
+}
+
+func ownership(grant policy.Grant, record ledger.Record) plan.Ownership {
+	return plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, Drains: record.Drains, InRange: grant.Owns}
+}
+
+func (e *Engine) now() drain.Moment {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return drain.SystemClock()
 }
 
 func lockFailure(err error) *wire.Error {
@@ -103,8 +122,8 @@ func fenced(sent, highest wire.Fence) *wire.Error {
 }
 
 // parse validates what was sent and holds it against the policy. What does not pass is reported, and left as it is.
-func (j *job) parse() {
-	j.request = plan.Request{Owner: j.grant.Owner, Interface: j.sent.Interface, All: j.sent.Scope == wire.ScopeAll}
+func (j *job) parse(now drain.Moment) {
+	j.request = plan.Request{Owner: j.grant.Owner, Now: now, Interface: j.sent.Interface, All: j.sent.Scope == wire.ScopeAll}
 	times := map[wire.Key]int{}
 	for _, sent := range j.sent.VirtualServers {
 		times[sent.Key]++
@@ -156,13 +175,16 @@ func (e *Engine) observe(j *job) error {
 	if j.request.All {
 		j.seen, err = e.observeAll(j.owned)
 	} else {
-		j.seen, err = e.observeKeys(j.keys())
+		j.seen, err = e.observeKeys(j.looked())
 	}
 	if err != nil {
 		return err
 	}
 	return e.observeAddresses(&j.seen, j.request, j.owned)
 }
+
+// looked are the keys that a request without scope all looks at.
+func (j *job) looked() []ipvs.ServiceKey { return append(j.keys(), j.request.Settle...) }
 
 // keys are the valid keys that were listed.
 func (j *job) keys() []ipvs.ServiceKey {

@@ -79,6 +79,8 @@ var operationOf = map[plan.Kind]ipvs.OperationKind{
 	plan.AddRealServer:       ipvs.NewDestination,
 	plan.EditRealServer:      ipvs.SetDestination,
 	plan.DeleteRealServer:    ipvs.DeleteDestination,
+	plan.DrainRealServer:     ipvs.SetDestination,
+	plan.UndrainRealServer:   ipvs.SetDestination,
 }
 
 // barren are VIPs that must not go up, because every virtual server that should be behind them was refused.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/plan"
 	"ipvs-operator.io/helper/table"
@@ -26,7 +27,7 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	if err != nil {
 		return wire.ReadResult{}, failure("read the ledger", err)
 	}
-	owned := plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, InRange: grant.Owns}
+	owned := ownership(grant, record)
 	seen, err := e.observeAll(owned)
 	if err == nil {
 		err = e.observeAddresses(&seen, plan.Request{All: true}, owned)
@@ -39,7 +40,7 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	result := wire.ReadResult{TotalWrites: record.TotalWrites, TableHash: e.tally.sum.String(), Counts: e.tally.counts(),
 		Foreign: []wire.Key{}, Orphans: []wire.Key{}, Addresses: []string{}}
 	describeRest(&result, seen, owned)
-	describeOwn(&result, what, seen, owned)
+	describeOwn(&result, what, seen, owned, e.now())
 	return result, nil
 }
 
@@ -66,12 +67,14 @@ func describeRest(result *wire.ReadResult, seen view, owned plan.Ownership) {
 	}
 }
 
-func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.Ownership) {
+func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.Ownership, now drain.Moment) {
 	keys, virtualServers := []wire.Key{}, []wire.ObservedVirtualServer{}
 	for _, virtualServer := range inOrder(seen) {
 		if owned.Owns(virtualServer.ServiceKey) {
 			keys = append(keys, wireKey(virtualServer.ServiceKey))
-			virtualServers = append(virtualServers, observed(virtualServer, what == wire.WhatCounters))
+			described := observed(virtualServer, what == wire.WhatCounters)
+			markDraining(&described, virtualServer, owned, now)
+			virtualServers = append(virtualServers, described)
 		}
 	}
 	switch what {
@@ -79,6 +82,16 @@ func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.
 		result.Keys = &keys
 	case wire.WhatFull, wire.WhatCounters:
 		result.VirtualServers = &virtualServers
+	}
+}
+
+// markDraining tells which real servers are on their way out.
+func markDraining(described *wire.ObservedVirtualServer, virtualServer table.VirtualServer, owned plan.Ownership, now drain.Moment) {
+	for index, destination := range virtualServer.Destinations {
+		term, draining := owned.Drains[drain.Key{VirtualServer: virtualServer.ServiceKey, RealServer: destination.DestinationKey}]
+		if draining {
+			described.RealServers[index].Draining, described.RealServers[index].DrainDeadline = true, now.WallTime(term.Deadline)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type tally struct {
 type entry struct {
 	digest      [sha256.Size]byte
 	realServers int
+	draining    int
 	active      uint64
 	inactive    uint64
 }
@@ -39,7 +40,7 @@ func (t *tally) update(e *Engine, j *job) error {
 	case j.seen.complete:
 		t.rebuild(j.seen, j.owned, j.grant.VirtualServers)
 	case current:
-		for _, key := range j.keys() {
+		for _, key := range j.looked() {
 			t.forget(key)
 			if virtualServer, exists := j.seen.VirtualServers[key]; exists {
 				t.count(virtualServer, j.owned)
@@ -71,7 +72,11 @@ func (t *tally) count(virtualServer table.VirtualServer, owned plan.Ownership) {
 		t.orphans[key] = true
 		return
 	}
-	counted := entry{digest: table.Digest(virtualServer), realServers: len(virtualServer.Destinations)}
+	stays := virtualServer
+	if len(owned.Drains) > 0 {
+		stays = virtualServer.Without(func(leaving ipvs.DestinationKey) bool { return owned.Draining(key, leaving) })
+	}
+	counted := entry{digest: table.Digest(stays), realServers: len(stays.Destinations), draining: len(virtualServer.Destinations) - len(stays.Destinations)}
 	for _, destination := range virtualServer.Destinations {
 		counted.active += uint64(destination.Connections.Active)
 		counted.inactive += uint64(destination.Connections.Inactive)
@@ -79,6 +84,7 @@ func (t *tally) count(virtualServer table.VirtualServer, owned plan.Ownership) {
 	t.entries[key] = counted
 	t.sum.Add(counted.digest)
 	t.totals.realServers += counted.realServers
+	t.totals.draining += counted.draining
 	t.totals.active += counted.active
 	t.totals.inactive += counted.inactive
 }
@@ -92,13 +98,14 @@ func (t *tally) forget(key ipvs.ServiceKey) {
 	delete(t.entries, key)
 	t.sum.Remove(counted.digest)
 	t.totals.realServers -= counted.realServers
+	t.totals.draining -= counted.draining
 	t.totals.active -= counted.active
 	t.totals.inactive -= counted.inactive
 }
 
 func (t *tally) counts() wire.Counts {
 	return wire.Counts{
-		VirtualServers: len(t.entries), RealServers: t.totals.realServers, Foreign: len(t.foreign), Orphans: len(t.orphans),
+		VirtualServers: len(t.entries), RealServers: t.totals.realServers, Draining: t.totals.draining, Foreign: len(t.foreign), Orphans: len(t.orphans),
 		ActiveConnections: t.totals.active, InactiveConnections: t.totals.inactive,
 	}
 }

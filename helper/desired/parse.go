@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/table"
@@ -52,7 +53,11 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 		}
 		destinations = append(destinations, destination)
 	}
+	if sent.DrainSeconds < 0 || sent.DrainSeconds > maxDrainSeconds {
+		return table.VirtualServer{}, fmt.Errorf("drain time %d is outside 0 … %d seconds", sent.DrainSeconds, maxDrainSeconds)
+	}
 	virtualServer := table.New(service, destinations)
+	virtualServer.Drain = time.Duration(sent.DrainSeconds) * time.Second
 	for index := 1; index < len(virtualServer.Destinations); index++ {
 		if virtualServer.Destinations[index].DestinationKey == virtualServer.Destinations[index-1].DestinationKey {
 			return table.VirtualServer{}, fmt.Errorf("real server %s is listed twice", virtualServer.Destinations[index].DestinationKey)
@@ -110,6 +115,9 @@ func parseScheduling(sent wire.VirtualServer, service *ipvs.Service) error {
 
 // maxPersistenceSeconds is ipvsadm's limit (31 days). The kernel multiplies by HZ in 32 bits and wraps without a word.
 const maxPersistenceSeconds = 31 * 24 * 3600
+
+// maxDrainSeconds is a day: what has not ended by then is not waiting to end.
+const maxDrainSeconds = 24 * 3600
 
 func parseRealServer(key ipvs.ServiceKey, sent wire.RealServer) (ipvs.Destination, error) {
 	address, err := parseAddress(sent.Address)

@@ -21,3 +21,12 @@ func ParseServiceKey(text string) (ServiceKey, error) {
 	}
 	return ServiceKey{}, fmt.Errorf("%q is not a virtual server: it does not begin with TCP, UDP or SCTP", text)
 }
+
+// ParseDestinationKey reads what DestinationKey.String writes.
+func ParseDestinationKey(text string) (DestinationKey, error) {
+	parsed, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return DestinationKey{}, fmt.Errorf("%q is not a real server: %w", text, err)
+	}
+	return DestinationKey{Address: parsed.Addr(), Port: parsed.Port()}, nil
+}

@@ -1,8 +1,9 @@
 // Package ledger remembers, per owner, what this helper has made on the host since boot. It lives under /run, so it goes
 // when the kernel's table goes; a ledger of another boot is ignored.
 //
-// Two files: entries (keys and addresses; grows with the table, changes when something is made or removed) and state
-// (fence and counters; tiny, changes with every write). Both are replaced atomically. No fsync: what a power cut takes
+// Three files: entries (keys and addresses; grows with the table, changes when something is made or removed), drains (real
+// servers on their way out; there only while there are any) and state (fence and counters; tiny, changes with every
+// write). Each is replaced atomically. No fsync: what a power cut takes
 // from the ledger it takes from the kernel too.
 package ledger
 
@@ -17,6 +18,7 @@ import (
 	"slices"
 
 	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/wire"
 )
@@ -35,12 +37,15 @@ type Record struct {
 	// Keys are the virtual servers that we made or adopted; Addresses the VIPs that we added.
 	Keys      map[ipvs.ServiceKey]bool
 	Addresses map[address.Assigned]bool
+	// Drains are the real servers that we have set to weight 0, to be deleted.
+	Drains map[drain.Key]drain.Term
 }
 
 // Ledger is one owner's files in one network namespace.
 type Ledger struct {
 	statePath   string
 	entriesPath string
+	drainsPath  string
 	bootID      string
 
 	cached      Record
@@ -61,7 +66,7 @@ func CheckOwner(owner string) error {
 // Open names the files; it touches nothing.
 func Open(directory, owner, netns, bootID string) *Ledger {
 	base := filepath.Join(directory, owner+"."+netns)
-	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", bootID: bootID}
+	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", drainsPath: base + ".drains.json", bootID: bootID}
 }
 
 type stateFile struct {
@@ -91,6 +96,11 @@ func (l *Ledger) Read() (Record, error) {
 	if err := l.readEntries(state.Revision); err != nil {
 		return Record{}, err
 	}
+	drains, err := l.readDrains()
+	if err != nil {
+		return Record{}, err
+	}
+	l.cached.Drains = drains
 	l.cached.Fence = wire.Fence{Epoch: state.Epoch, Generation: state.Generation}
 	l.cached.TotalWrites = state.TotalWrites
 	l.cached.Revision = state.Revision
@@ -139,13 +149,16 @@ type Delta struct {
 	RemoveKeys      []ipvs.ServiceKey
 	AddAddresses    []address.Assigned
 	RemoveAddresses []address.Assigned
+	// AddDrains also changes the term of those that are known.
+	AddDrains    map[drain.Key]drain.Term
+	RemoveDrains []drain.Key
 }
 
 // Write records the change, if it is one; without a difference no file is touched. A fence lower than the recorded one
 // leaves that as it is. Call it under the lock, after Read.
 func (l *Ledger) Write(delta Delta) (Record, error) {
-	entriesChanged := l.change(delta)
-	if !entriesChanged && delta.Writes == 0 && !l.cached.Fence.Less(delta.Fence) {
+	entriesChanged, drainsChanged := l.change(delta), l.changeDrains(delta)
+	if !entriesChanged && !drainsChanged && delta.Writes == 0 && !l.cached.Fence.Less(delta.Fence) {
 		return l.cached, nil
 	}
 	if l.cached.Fence.Less(delta.Fence) {
@@ -156,6 +169,11 @@ func (l *Ledger) Write(delta Delta) (Record, error) {
 	if entriesChanged {
 		if err := l.writeEntries(); err != nil {
 			l.entriesSeen = false
+			return Record{}, err
+		}
+	}
+	if drainsChanged {
+		if err := l.writeDrains(); err != nil {
 			return Record{}, err
 		}
 	}

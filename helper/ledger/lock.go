@@ -36,13 +36,18 @@ func (l *Lock) Usable() error {
 }
 
 // Acquire waits for the lock and returns what releases it. The kernel releases it too when the process dies.
-func (l *Lock) Acquire() (release func(), err error) {
+func (l *Lock) Acquire() (release func(), err error) { return l.acquire(l.Patience) }
+
+// TryAcquire takes the lock if nobody holds it; else the error is ErrLockBusy.
+func (l *Lock) TryAcquire() (release func(), err error) { return l.acquire(0) }
+
+func (l *Lock) acquire(patience time.Duration) (release func(), err error) {
 	// Read-only suffices for flock, and lets root and the helper's user share the file whoever made it.
 	file, err := os.OpenFile(l.path, os.O_RDONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s cannot be opened: %w; create its directory for the helper's user (systemd-tmpfiles)", l.path, err)
 	}
-	for deadline := time.Now().Add(l.Patience); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() { _ = file.Close() }, nil

@@ -21,6 +21,8 @@ const (
 	AddRealServer       Kind = "addRealServer"
 	EditRealServer      Kind = "editRealServer"
 	DeleteRealServer    Kind = "deleteRealServer"
+	DrainRealServer     Kind = "drainRealServer"
+	UndrainRealServer   Kind = "undrainRealServer"
 	AddAddress          Kind = "addAddress"
 	DeleteAddress       Kind = "deleteAddress"
 )
@@ -50,6 +52,10 @@ type Change struct {
 	Destination ipvs.Destination
 	Address     address.Assigned
 	Before      Before
+	// Deadline of a drain that begins, in words.
+	Deadline string
+	// Drained is set when a deletion ends a drain.
+	Drained bool
 }
 
 // Before is the entry that an edit replaces, as it was read.
@@ -93,7 +99,15 @@ func (c Change) Sentence() string {
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
+		if c.Drained {
+			return fmt.Sprintf("delete drained real server %s from %s", c.Destination.DestinationKey, c.Object())
+		}
 		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, c.Object())
+	case DrainRealServer:
+		return fmt.Sprintf("drain real server %s of %s: weight %d to 0, delete it when nothing is left on it, at the latest at %s",
+			c.Destination.DestinationKey, c.Object(), c.Before.Destination.Weight, c.Deadline)
+	case UndrainRealServer:
+		return fmt.Sprintf("take real server %s of %s back: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case AddAddress:
 		return fmt.Sprintf("add address %s to interface %s", c.Address.Address, c.Address.Interface)
 	case DeleteAddress:

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ipvs-operator.io/helper/address"
+	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/table"
 )
@@ -18,6 +19,10 @@ type Request struct {
 	All     bool
 	Desired []table.VirtualServer
 	Absent  []ipvs.ServiceKey
+	// Settle are keys of which only the drains are to go on.
+	Settle []ipvs.ServiceKey
+	// Now is when the request is carried out.
+	Now drain.Moment
 	// Kept are keys that were asked for but refused: what is in the kernel under them stays as it is.
 	Kept []ipvs.ServiceKey
 }
@@ -26,6 +31,7 @@ type Request struct {
 type Ownership struct {
 	Keys      map[ipvs.ServiceKey]bool
 	Addresses map[address.Assigned]bool
+	Drains    map[drain.Key]drain.Term
 	InRange   func(netip.Addr) bool
 }
 
@@ -64,6 +70,10 @@ type Plan struct {
 	Changes  []Change
 	Refusals []Refusal
 	Adopted  []ipvs.ServiceKey
+	// Draining begin to drain or get another term; Returned are wanted again. Both are to be recorded before anything is
+	// written: whoever finds the record after an interruption does the right thing.
+	Draining map[drain.Key]drain.Term
+	Returned []drain.Key
 }
 
 type planner struct {
@@ -79,7 +89,7 @@ type planner struct {
 // Make compares and decides. The order of Desired, and of real servers in it, does not matter.
 func Make(request Request, owned Ownership, observed Observed, limits Limits) Plan {
 	p := &planner{request: request, owned: owned, observed: observed, limits: limits,
-		deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
+		plan: Plan{Draining: map[drain.Key]drain.Term{}}, deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
 	sorted := slices.SortedFunc(slices.Values(request.Desired), func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
 	p.planDeletions()
 	room := p.room()
@@ -87,6 +97,7 @@ func Make(request Request, owned Ownership, observed Observed, limits Limits) Pl
 		p.planVirtualServer(virtualServer, &room)
 	}
 	p.limitDeletions()
+	p.settleDrains()
 	p.planAddresses()
 	slices.SortStableFunc(p.plan.Changes, func(a, b Change) int { return int(a.Phase - b.Phase) })
 	return p.plan
@@ -175,6 +186,8 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 		switch {
 		case !exists:
 			p.add(Change{Kind: AddRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination})
+		case p.owned.Draining(wanted.ServiceKey, destination.DestinationKey):
+			p.takeBack(wanted, before, destination)
 		case !table.SameDestination(before, destination):
 			phase := PhaseRealServers
 			if destination.Weight == 0 && before.Weight > 0 {
@@ -185,15 +198,17 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 	}
 	for _, destination := range existing.Destinations {
 		if _, stays := wanted.Destination(destination.DestinationKey); !stays {
-			p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: wanted.Service, Destination: destination})
+			p.planLeaving(wanted, destination)
 		}
 	}
 }
 
 // limitDeletions takes all deletions out of the plan when there are more than the policy allows: which of them would be
-// right nobody can know here.
+// right nobody can know here. A drain counts when it begins: it is a deletion, only later.
 func (p *planner) limitDeletions() {
-	isDeletion := func(change Change) bool { return change.Kind == DeleteVirtualServer || change.Kind == DeleteRealServer }
+	isDeletion := func(change Change) bool {
+		return change.Kind == DeleteVirtualServer || change.Kind == DeleteRealServer || change.Kind == DrainRealServer
+	}
 	count := 0
 	for _, change := range p.plan.Changes {
 		if isDeletion(change) {
@@ -213,6 +228,7 @@ func (p *planner) limitDeletions() {
 	}
 	p.plan.Changes = slices.DeleteFunc(p.plan.Changes, isDeletion)
 	clear(p.deleted)
+	clear(p.plan.Draining)
 }
 
 func (p *planner) add(change Change) { p.plan.Changes = append(p.plan.Changes, change) }

@@ -14,6 +14,8 @@ import (
 type Engine interface {
 	Apply(wire.Apply) (wire.ApplyResult, *wire.Error)
 	Read(wire.What) (wire.ReadResult, *wire.Error)
+	// SettleDrains goes on with drains and answers when to look again; 0: nothing drains.
+	SettleDrains() (time.Duration, *wire.Error)
 }
 
 // Session is one conversation.
@@ -42,25 +44,32 @@ func (s *Session) Run(input io.Reader, output io.Writer) error {
 	done := make(chan struct{})
 	defer close(done)
 	go receive(input, arrivals, done)
+	idle := time.NewTimer(s.Idle)
+	defer idle.Stop()
+	drains := newDrainWatch(s.Engine, s.Log)
+	defer drains.timer.Stop()
 	for {
-		idle := time.NewTimer(s.Idle)
 		select {
 		case <-s.Stop:
 			return nil
 		case <-idle.C:
 			s.Log.Info("session ends: no request for too long", "idle", s.Idle.String())
 			return nil
+		case <-drains.timer.C:
+			drains.look()
 		case frame := <-arrivals:
-			idle.Stop()
 			if errors.Is(frame.err, wire.ErrFrameTooLong) {
 				return frame.err
 			}
 			if frame.err != nil {
 				return broken(frame.err)
 			}
-			if err := reply(output, s.answer(frame.body)); err != nil {
+			response := s.answer(frame.body)
+			if err := reply(output, response); err != nil {
 				return broken(err)
 			}
+			idle.Reset(s.Idle)
+			drains.notice(response)
 		}
 	}
 }

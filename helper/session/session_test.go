@@ -19,6 +19,9 @@ type fakeEngine struct {
 	answer  wire.ReadResult
 	refusal *wire.Error
 	inside  func()
+	// look answers SettleDrains; looks counts the calls.
+	look  func() (time.Duration, *wire.Error)
+	looks int
 }
 
 func (e *fakeEngine) Apply(request wire.Apply) (wire.ApplyResult, *wire.Error) {
@@ -32,6 +35,14 @@ func (e *fakeEngine) Apply(request wire.Apply) (wire.ApplyResult, *wire.Error) {
 func (e *fakeEngine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	e.read = append(e.read, what)
 	return e.answer, e.refusal
+}
+
+func (e *fakeEngine) SettleDrains() (time.Duration, *wire.Error) {
+	e.looks++
+	if e.look == nil {
+		return 0, nil
+	}
+	return e.look()
 }
 
 const apply = `{"id":7,"op":"apply","epoch":1,"generation":1,"dryRun":false,"scope":"all","interface":"lo","virtualServers":[],"absent":[]}`

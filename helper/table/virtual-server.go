@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"ipvs-operator.io/helper/ipvs"
 )
@@ -14,13 +15,24 @@ import (
 type VirtualServer struct {
 	ipvs.Service
 	Destinations []ipvs.Destination
+	// Drain is how long a destination that leaves may stay at weight 0. The kernel does not know it; it never counts as a
+	// difference.
+	Drain time.Duration
 }
 
 // New puts the destinations into canonical order.
 func New(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
 	sorted := slices.Clone(destinations)
 	slices.SortFunc(sorted, func(a, b ipvs.Destination) int { return a.DestinationKey.Compare(b.DestinationKey) })
-	return VirtualServer{service, sorted}
+	return VirtualServer{Service: service, Destinations: sorted}
+}
+
+// Without is the virtual server without the destinations of these keys.
+func (v VirtualServer) Without(leaving func(ipvs.DestinationKey) bool) VirtualServer {
+	v.Destinations = slices.DeleteFunc(slices.Clone(v.Destinations), func(destination ipvs.Destination) bool {
+		return leaving(destination.DestinationKey)
+	})
+	return v
 }
 
 // Destination finds a real server by its key.

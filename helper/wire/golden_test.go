@@ -20,7 +20,7 @@ func example(t *testing.T, name string) []byte {
 }
 
 func TestRequestExamples(t *testing.T) {
-	web := VirtualServer{Key: Key{"203.0.113.10", 80, "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, RealServers: []RealServer{
+	web := VirtualServer{Key: Key{"203.0.113.10", 80, "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, DrainSeconds: 30, RealServers: []RealServer{
 		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0}}}
 	tls := VirtualServer{Key: Key{"2001:db8::10", 443, "TCP"}, Scheduler: "wlc", SchedulerFlags: []string{}, Persistence: &Persistence{10800, 128},
 		RealServers: []RealServer{{"2001:db8:0:1::21", 30443, 3, "Masquerading", 1000, 800}}}

@@ -68,7 +68,9 @@ type VirtualServer struct {
 	SchedulerFlags []string     `json:"schedulerFlags"`
 	Persistence    *Persistence `json:"persistence,omitempty"`
 	OnePacket      bool         `json:"onePacket"`
-	RealServers    []RealServer `json:"realServers"`
+	// DrainSeconds is how long a real server that is no longer listed may stay at weight 0; 0 removes it at once.
+	DrainSeconds int64        `json:"drainSeconds,omitempty"`
+	RealServers  []RealServer `json:"realServers"`
 }
 
 // RealServer is one destination as the operator wants it. Values are not validated yet.
@@ -122,10 +124,12 @@ type Change struct {
 	Sentence string `json:"sentence"`
 }
 
-// Counts sums up the owner's table; Foreign counts what is outside the owner's ranges.
+// Counts sums up the owner's table; Foreign counts what is outside the owner's ranges. Draining real servers are not among
+// RealServers; their connections are among the connections.
 type Counts struct {
 	VirtualServers      int    `json:"virtualServers"`
 	RealServers         int    `json:"realServers"`
+	Draining            int    `json:"draining"`
 	Foreign             int    `json:"foreign"`
 	Orphans             int    `json:"orphans"`
 	ActiveConnections   uint64 `json:"activeConnections"`
@@ -182,5 +186,8 @@ type ObservedRealServer struct {
 	ActiveConnections     uint32 `json:"activeConnections"`
 	InactiveConnections   uint32 `json:"inactiveConnections"`
 	PersistentConnections uint32 `json:"persistentConnections"`
-	Stats                 *Stats `json:"stats,omitempty"`
+	// Draining is set for one that is on its way out, and DrainDeadline then says until when at most (RFC 3339).
+	Draining      bool   `json:"draining,omitempty"`
+	DrainDeadline string `json:"drainDeadline,omitempty"`
+	Stats         *Stats `json:"stats,omitempty"`
 }

@@ -88,6 +88,7 @@ type sentVirtualServer struct {
 	SchedulerFlags *[]string         `json:"schedulerFlags"`
 	Persistence    *sentPersistence  `json:"persistence"`
 	OnePacket      *bool             `json:"onePacket"`
+	DrainSeconds   *int64            `json:"drainSeconds"`
 	RealServers    *[]sentRealServer `json:"realServers"`
 }
 
@@ -219,6 +220,9 @@ func (sent sentVirtualServer) complete() (VirtualServer, error) {
 			return VirtualServer{}, missing("persistence.timeoutSeconds or persistence.prefixLength")
 		}
 		virtualServer.Persistence = &Persistence{*sent.Persistence.TimeoutSeconds, *sent.Persistence.PrefixLength}
+	}
+	if sent.DrainSeconds != nil {
+		virtualServer.DrainSeconds = *sent.DrainSeconds
 	}
 	for index, realServer := range *sent.RealServers {
 		complete, err := realServer.complete()
