@@ -37,6 +37,7 @@ export const LANE_TIMING: LaneTiming = {
   refusedMs: 30_000,
 };
 
+const LINGER_MS = 2;
 /** Passing refusals in a row after which a director no longer counts as ready. */
 const REFUSALS_UNTIL_NOT_READY = 3;
 /** A director that was ready for so long starts its back-off afresh. */
@@ -68,6 +69,7 @@ export class DirectorLane {
   #loop: Promise<void> | undefined;
   #stopped = false;
   #cancelPatience: (() => void) | undefined;
+  #endLinger: (() => void) | undefined;
   /** Counts changes of the target: a session to an older target is closed. */
   #targetVersion = 0;
   #session: DirectorSession | undefined;
@@ -104,6 +106,7 @@ export class DirectorLane {
     this.#stopped = true;
     this.#state.silence();
     this.#cancelPatience?.();
+    this.#endLinger?.();
     this.#session?.close();
     this.#wake.raise();
     await this.#loop;
@@ -296,11 +299,24 @@ export class DirectorLane {
     const now = this.#options.clock.monotonic();
     const context = this.#context(session);
     if (this.#syncNeeded) await this.#fullSync(context);
-    else if (this.#table.hasDirty(now)) this.#conclude(await this.#patiently(sendDirty(context)));
+    else if (this.#table.hasDirty(now)) await this.#sendDirty(context);
     else if (now >= this.#verifyAt) await this.#verify(context);
     else return false;
     this.#state.announce();
     return true;
+  }
+
+  /** One change of the cluster often concerns many Services: those that are computed in the same breath share a request. */
+  async #sendDirty(context: SyncContext): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.schedule(LINGER_MS, resolve);
+      this.#endLinger = () => {
+        cancel();
+        resolve();
+      };
+    });
+    if (this.#stopped || this.#ended !== undefined) return;
+    this.#conclude(await this.#patiently(sendDirty(context)));
   }
 
   async #fullSync(context: SyncContext): Promise<void> {
