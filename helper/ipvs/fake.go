@@ -15,6 +15,7 @@ type Fake struct {
 	// Unprivileged makes it answer as to a caller without CAP_NET_ADMIN.
 	Unprivileged bool
 
+	settings fakeSettings
 	mutex    sync.Mutex
 	services []fakeService // head first: the kernel inserts at the head of its hash chains
 }

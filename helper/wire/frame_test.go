@@ -89,7 +89,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		request, refusal := DecodeRequest(body)
 		set := 0
-		for _, present := range []bool{request.Ping, request.Read != nil, request.Apply != nil} {
+		for _, present := range []bool{request.Ping, request.Preflight, request.Read != nil, request.Apply != nil} {
 			if present {
 				set++
 			}

@@ -64,6 +64,7 @@ type Persistence struct {
 // VirtualServer is one virtual server, whole, as the operator wants it. Values are not validated yet.
 type VirtualServer struct {
 	Key
+	PacketRules
 	Scheduler      string       `json:"scheduler"`
 	SchedulerFlags []string     `json:"schedulerFlags"`
 	Persistence    *Persistence `json:"persistence,omitempty"`
@@ -155,6 +156,7 @@ type ReadResult struct {
 	ForeignFirewallMarks []uint32                 `json:"foreignFirewallMarks,omitempty"`
 	Orphans              []Key                    `json:"orphans"`
 	Addresses            []string                 `json:"addresses"`
+	Host                 *ObservedHost            `json:"host,omitempty"`
 	TableHash            string                   `json:"tableHash"`
 	TotalWrites          uint64                   `json:"totalWrites"`
 	Counts               Counts                   `json:"counts"`
@@ -172,6 +174,7 @@ type Stats struct {
 // ObservedVirtualServer is a virtual server as read from the kernel.
 type ObservedVirtualServer struct {
 	Key
+	PacketRules
 	Scheduler      string               `json:"scheduler"`
 	SchedulerFlags []string             `json:"schedulerFlags"`
 	Persistence    *Persistence         `json:"persistence,omitempty"`

@@ -22,12 +22,13 @@ const (
 	WhatDigest   What = "digest"
 )
 
-// Request is one decoded request: exactly one of Ping, Read and Apply is set.
+// Request is one decoded request: exactly one of Ping, Preflight, Read and Apply is set.
 type Request struct {
-	ID    int64
-	Ping  bool
-	Read  *Read
-	Apply *Apply
+	ID        int64
+	Ping      bool
+	Preflight bool
+	Read      *Read
+	Apply     *Apply
 }
 
 // Read asks for the table.
@@ -43,6 +44,8 @@ type Apply struct {
 	Interface      string
 	VirtualServers []VirtualServer
 	Absent         []Key
+	// Host is nil when the director as a whole stays as it is.
+	Host *Host
 }
 
 // The shapes below are what arrives. Pointers tell "not sent" from zero: a real server whose weight was forgotten must
@@ -69,6 +72,7 @@ type sentApply struct {
 	Interface      *string              `json:"interface"`
 	VirtualServers *[]sentVirtualServer `json:"virtualServers"`
 	Absent         *[]sentKey           `json:"absent"`
+	Host           *sentHost            `json:"host"`
 }
 
 type sentKey struct {
@@ -84,6 +88,7 @@ type sentPersistence struct {
 
 type sentVirtualServer struct {
 	sentKey
+	sentPacketRules
 	Scheduler      *string           `json:"scheduler"`
 	SchedulerFlags *[]string         `json:"schedulerFlags"`
 	Persistence    *sentPersistence  `json:"persistence"`
@@ -117,12 +122,15 @@ func DecodeRequest(body []byte) (Request, *Error) {
 	case "ping":
 		request.Ping = true
 		err = decodeStrictly(body, &sentPing{})
+	case "preflight":
+		request.Preflight = true
+		err = decodeStrictly(body, &sentPing{})
 	case "read":
 		request.Read, err = decodeRead(body)
 	case "apply":
 		request.Apply, err = decodeApply(body)
 	default:
-		err = fmt.Errorf("op %q is unknown: use ping, read or apply", *header.Op)
+		err = fmt.Errorf("op %q is unknown: use ping, preflight, read or apply", *header.Op)
 	}
 	if err != nil {
 		return Request{ID: request.ID}, malformed(err)
@@ -169,6 +177,10 @@ func decodeApply(body []byte) (*Apply, error) {
 		return nil, fmt.Errorf("absent must be empty with scope all, which removes whatever is not listed")
 	}
 	apply := &Apply{Fence: Fence{*sent.Epoch, *sent.Generation}, DryRun: *sent.DryRun, Scope: *sent.Scope, Interface: *sent.Interface}
+	var err error
+	if apply.Host, err = sent.Host.complete(); err != nil {
+		return nil, err
+	}
 	for index, virtualServer := range *sent.VirtualServers {
 		complete, err := virtualServer.complete()
 		if err != nil {
@@ -215,6 +227,7 @@ func (sent sentVirtualServer) complete() (VirtualServer, error) {
 		return VirtualServer{}, missing("realServers")
 	}
 	virtualServer := VirtualServer{Key: key, Scheduler: *sent.Scheduler, SchedulerFlags: *sent.SchedulerFlags, OnePacket: *sent.OnePacket}
+	virtualServer.PacketRules = PacketRules(sent.sentPacketRules)
 	if sent.Persistence != nil {
 		if sent.Persistence.TimeoutSeconds == nil || sent.Persistence.PrefixLength == nil {
 			return VirtualServer{}, missing("persistence.timeoutSeconds or persistence.prefixLength")

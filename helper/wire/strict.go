@@ -14,7 +14,7 @@ import (
 // the last of two equal names; a protocol between two programs has no use for either.
 var fieldNames = func() map[string]bool {
 	names := map[string]bool{}
-	for _, name := range strings.Fields(`id op what epoch generation dryRun scope interface virtualServers absent address port protocol
+	for _, name := range strings.Fields(hostFieldNames + packetRulesFieldNames + `id op what epoch generation dryRun scope interface virtualServers absent address port protocol
 		scheduler schedulerFlags persistence timeoutSeconds prefixLength onePacket drainSeconds realServers weight forwardingMethod upperThreshold lowerThreshold`) {
 		names[name] = true
 	}
@@ -48,7 +48,7 @@ func decodeStrictly(body []byte, target any) error {
 }
 
 // embedded takes the names of our own types out of the path of a field.
-var embedded = strings.NewReplacer("sentHeader.", "", "sentKey.", "")
+var embedded = strings.NewReplacer("sentHeader.", "", "sentKey.", "", "sentPacketRules.", "")
 
 // checkSpelling walks the tokens once: valid UTF-8, one object, names spelled exactly, none twice in one object.
 func checkSpelling(body []byte) error {
@@ -85,7 +85,34 @@ func checkObject(decoder *json.Decoder, depth int) error {
 			return fmt.Errorf("field %q is given twice", name)
 		}
 		seen[name] = true
-		if err := checkValue(decoder, depth); err != nil {
+		check := checkValue
+		if name == "sysctls" {
+			check = checkNames
+		}
+		if err := check(decoder, depth); err != nil {
+			return err
+		}
+	}
+	return closeValue(decoder)
+}
+
+// checkNames reads an object whose names are data, not fields of the protocol; none may be there twice.
+func checkNames(decoder *json.Decoder, depth int) error {
+	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+		return errors.New("field \"sysctls\" is not an object")
+	}
+	seen := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return fmt.Errorf("the body is not JSON: %w", err)
+		}
+		name := token.(string)
+		if seen[name] {
+			return fmt.Errorf("%q is given twice", name)
+		}
+		seen[name] = true
+		if err := checkValue(decoder, depth+1); err != nil {
 			return err
 		}
 	}
