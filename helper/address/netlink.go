@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"github.com/mdlayher/netlink"
@@ -23,12 +24,18 @@ func NewNetlink() *Netlink { return &Netlink{socket: rawnetlink.New(unix.NETLINK
 // dumpTries bounds how often a dump is repeated that was interrupted by a change.
 const dumpTries = 30
 
-// Held implements Kernel. Every address is asked for by itself; only when the answer is no, and IPv4 cannot tell for sure,
+// manyAddresses is where reading the interface whole becomes cheaper than asking for each address.
+const manyAddresses = 64
+
+// Held implements Kernel. Few addresses are asked for one by one; only when the answer is no, and IPv4 cannot tell for sure,
 // the interface is read whole.
 func (n *Netlink) Held(interfaceName string, addresses []netip.Addr) (map[netip.Addr]bool, error) {
 	link, err := findLink(interfaceName)
 	if err != nil {
 		return nil, err
+	}
+	if len(addresses) > manyAddresses {
+		return n.heldOf(link, addresses, unix.AF_UNSPEC)
 	}
 	held := map[netip.Addr]bool{}
 	var doubtful []netip.Addr
@@ -50,16 +57,21 @@ func (n *Netlink) Held(interfaceName string, addresses []netip.Addr) (map[netip.
 	if len(doubtful) == 0 {
 		return held, nil
 	}
-	all, err := n.list(link)
-	if err != nil {
-		return nil, err
-	}
-	for _, address := range doubtful {
+	more, err := n.heldOf(link, doubtful, unix.AF_INET)
+	maps.Copy(held, more)
+	return held, err
+}
+
+// heldOf reads the interface's addresses of the family and picks those that were asked for.
+func (n *Netlink) heldOf(link link, addresses []netip.Addr, family uint8) (map[netip.Addr]bool, error) {
+	all, err := n.list(link, family)
+	held := map[netip.Addr]bool{}
+	for _, address := range addresses {
 		if all[address] {
 			held[address] = true
 		}
 	}
-	return held, nil
+	return held, err
 }
 
 // askIPv6 is RTM_GETADDR for one address (inet6_rtm_getaddr). Without IPv6 in the kernel nothing is held.
@@ -120,10 +132,10 @@ func isLocalOn(link link, answer []byte) (bool, error) {
 	return index == link.index, attributes.Err()
 }
 
-// list reads all IPv4 addresses of the interface.
-func (n *Netlink) list(link link) (map[netip.Addr]bool, error) {
+// list reads all addresses of the interface, of one family or (AF_UNSPEC) of all.
+func (n *Netlink) list(link link, family uint8) (map[netip.Addr]bool, error) {
 	header := make([]byte, unix.SizeofIfAddrmsg)
-	header[0] = unix.AF_INET
+	header[0] = family
 	request := netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR}, Data: header}
 	var failure error
 	for range dumpTries {
@@ -145,7 +157,8 @@ func (n *Netlink) list(link link) (map[netip.Addr]bool, error) {
 	return nil, failure
 }
 
-// decodeAddress reads struct ifaddrmsg (family, prefixlen, flags, scope, index) and its IFA_LOCAL.
+// decodeAddress reads struct ifaddrmsg (family, prefixlen, flags, scope, index) and the address itself: IFA_LOCAL for IPv4
+// (IFA_ADDRESS is the other end of a point-to-point link), IFA_ADDRESS for IPv6, which has IFA_LOCAL only on such links.
 func decodeAddress(data []byte) (index uint32, address netip.Addr, err error) {
 	if len(data) < unix.SizeofIfAddrmsg {
 		return 0, netip.Addr{}, fmt.Errorf("%w: address of %d bytes", rawnetlink.ErrMalformed, len(data))
@@ -154,9 +167,12 @@ func decodeAddress(data []byte) (index uint32, address netip.Addr, err error) {
 	if err != nil {
 		return 0, netip.Addr{}, fmt.Errorf("%w: %w", rawnetlink.ErrMalformed, err)
 	}
+	var local bool
 	for attributes.Next() {
-		if attributes.Type() == unix.IFA_LOCAL {
+		isLocal := attributes.Type() == unix.IFA_LOCAL
+		if isLocal || attributes.Type() == unix.IFA_ADDRESS && !local {
 			address, _ = netip.AddrFromSlice(attributes.Bytes())
+			local = local || isLocal
 		}
 	}
 	return binary.NativeEndian.Uint32(data[4:]), address, attributes.Err()

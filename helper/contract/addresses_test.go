@@ -94,6 +94,21 @@ func TestNoAddressWithoutVirtualServer(t *testing.T) {
 	})
 }
 
+// One refusal behind a VIP does not keep it from the virtual server that stands.
+func TestAddressComesBackBesideARefusal(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		stands, bad := virtualServer("203.0.113.10", 81, "192.0.2.21"), virtualServer("203.0.113.10", 80, "192.0.2.21")
+		stands.Scheduler = "rr"
+		d.all(t, stands)
+		removeLo(t, d, "203.0.113.10")
+		d.engine.IPVS = &meddler{Kernel: d.ipvs, answer: refuseScheduler("wrr")}
+		answer := d.all(t, stands, bad)
+		refused(t, answer, wire.ClassPermanent, "TCP 203.0.113.10:80", "cannot load scheduler wrr", bad.Key)
+		wantChanges(t, answer, "add address 203.0.113.10 to interface lo")
+	})
+}
+
 func refuseScheduler(name string) func(ipvs.Operation) error {
 	return func(operation ipvs.Operation) error {
 		if operation.Kind == ipvs.NewService && operation.Service.Scheduler == name {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ipvs-operator.io/helper/address"
-	"net/netip"
 )
 
 // What neighbours on the other end of the cable hear when a VIP goes up on a real kernel.

@@ -2,13 +2,15 @@ package contract
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/ipvs"
-	"net/netip"
 )
 
 // Every refusal of the kernel that our operations can meet (dataplane 1.2), and what it accepts although it is nonsense.
@@ -214,5 +216,13 @@ func TestAddressesAreHeldWhereTheyAre(t *testing.T) {
 		}
 		w.ipShows(t, "lo", "203.0.113.10/32", "2001:db8::10/128")
 		w.ipShows(t, "eth0", "203.0.113.10/32")
+		many := slices.Clone(asked)
+		for number := range 100 { // so many are not asked for one by one
+			many = append(many, netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", number+100)))
+		}
+		held, err := w.addresses.Held("lo", many)
+		if err != nil || len(held) != 2 || !held[asked[0]] || !held[asked[2]] {
+			t.Errorf("of many, lo holds %v, %v", held, err)
+		}
 	})
 }
