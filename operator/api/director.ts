@@ -127,6 +127,11 @@ export const directorStatus = z.strictObject({
   bootID: z.string().optional().describe('Changes with every boot of the host.'),
   virtualServers: counter.optional().describe('Virtual servers it holds for this operator.'),
   realServers: counter.optional().describe('Real servers in them.'),
+  draining: counter
+    .optional()
+    .describe(
+      'Real servers on their way out: at weight 0 until their connections have ended or drain.timeout has passed.',
+    ),
   foreign: counter.optional().describe('Virtual servers outside the address ranges of the owner; never touched.'),
   orphans: counter
     .optional()

@@ -90,6 +90,31 @@ const serviceAllocation = z.strictObject({
     .describe('Labels of Services that may use the pool; one match is enough. Empty: all.'),
 });
 
+/** A duration as the API server's CEL and people write it, in whole seconds. */
+const DURATION = "self.matches('^([0-9]{1,5}[hms])+$')";
+
+const drain = z.strictObject({
+  timeout: z
+    .string()
+    .min(2)
+    .max(16)
+    .default('30s')
+    .describe(
+      'A node that leaves gets no new connections and stays until those it has have ended, at most so long: a duration such as 30s, 5m or 1h30m, up to 24h. 0s removes it at once, which cuts them.',
+    )
+    .meta(
+      checkedBy(
+        {
+          rule: DURATION,
+          message: 'not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m',
+          messageExpression:
+            '"\'" + self + "\' is not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m"',
+        },
+        { rule: `!${DURATION} || duration(self) <= duration('24h')`, message: 'drain.timeout: at most 24h' },
+      ),
+    ),
+});
+
 const connectionThresholds = z
   .strictObject({
     upper: z
@@ -163,7 +188,9 @@ export const loadBalancerPoolSpec = z
       .array(z.enum(SCHEDULER_FLAGS))
       .max(3)
       .optional()
-      .describe('Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given.')
+      .describe(
+        'Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given; sh always has sh-fallback.',
+      )
       .meta(SET),
     connectionThresholds: connectionThresholds
       .default({ upper: 0, lower: 0 })
@@ -180,6 +207,7 @@ export const loadBalancerPoolSpec = z
       .enum(['Equal', 'ReadyPods'])
       .default('Equal')
       .describe('Weights of the nodes: all 1, or the number of ready pods of the Service on the node.'),
+    drain: drain.default({ timeout: '30s' }).describe('What happens to a node that leaves the table of a Service.'),
     nodeSelector: labelSelector.optional().describe('Labels of the nodes that may be real servers. Absent: all nodes.'),
     ipMode: z
       .enum(['VIP', 'Proxy'])

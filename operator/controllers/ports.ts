@@ -179,6 +179,7 @@ export interface HelperError {
 export interface TableCounts {
   readonly virtualServers: number;
   readonly realServers: number;
+  readonly draining: number;
   readonly foreign: number;
   readonly orphans: number;
   readonly activeConnections: number;

@@ -126,7 +126,7 @@ function virtualServer(
   service: LoadBalancedService,
   balancing: EffectiveBalancing,
 ): VirtualServer {
-  const { forwardingMethod, connectionThresholds, scheduler, schedulerFlags } = balancing;
+  const { forwardingMethod, connectionThresholds, scheduler, schedulerFlags, drainSeconds } = balancing;
   const realServers = hosts.map(
     (host): RealServer => ({
       address: host.address,
@@ -146,6 +146,7 @@ function virtualServer(
     schedulerFlags,
     ...(persistence && { persistence }),
     onePacket: protocol === 'UDP' && balancing.udpOnePacket,
+    drainSeconds,
     realServers,
   };
 }

@@ -57,6 +57,7 @@ export interface DirectorStatusInput {
     | {
         readonly virtualServers: number;
         readonly realServers: number;
+        readonly draining: number;
         readonly foreign: number;
         readonly orphans: number;
         readonly activeConnections: number;
@@ -87,6 +88,7 @@ export function directorStatus(input: DirectorStatusInput): DirectorStatus {
     }),
     virtualServers: counts?.virtualServers ?? 0,
     realServers: counts?.realServers ?? 0,
+    draining: counts?.draining ?? 0,
     foreign: counts?.foreign ?? 0,
     orphans: counts?.orphans ?? 0,
     connections: (counts?.activeConnections ?? 0) + (counts?.inactiveConnections ?? 0),

@@ -12,8 +12,8 @@ export interface EffectiveBalancing extends BalancingOptions {
 /**
  * How the virtual servers of a Service shall balance.
  *
- * `mh` always gets `mh-fallback`: without it clients of a real server at weight 0 are refused (measured on Linux 6.1). It gets
- * `mh-port` too unless the user chose flags or clients shall stick. With sessionAffinity ClientIP the scheduler is `mh`
+ * `mh` always gets `mh-fallback` and `sh` always `sh-fallback`: without it clients of a real server at weight 0, such as one that
+ * drains, are refused (measured on Linux 6.1). `mh` gets `mh-port` too unless the user chose flags or clients shall stick. With sessionAffinity ClientIP the scheduler is `mh`
  * without `mh-port`, whatever was chosen: directors do not share persistence, so the choice must be a function of the
  * client's address that is equal on every director.
  */
@@ -27,6 +27,7 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
     ...pool.balancing,
     forwardingMethod: overrides.forwardingMethod ?? pool.balancing.forwardingMethod,
     weights: overrides.weights ?? pool.balancing.weights,
+    drainSeconds: overrides.drainSeconds ?? pool.balancing.drainSeconds,
   };
   if (service.clientIpAffinitySeconds !== undefined) {
     const notes =
@@ -75,5 +76,6 @@ function usableFlags(
     flags.add('mh-fallback');
     if (chosen.length === 0) flags.add('mh-port');
   }
+  if (scheduler === 'sh') flags.add('sh-fallback');
   return { flags: [...flags].sort(), problems };
 }

@@ -1,7 +1,13 @@
 import type { z } from 'zod';
 import { loadBalancerPoolSpec, NETMASKS } from '../api/load-balancer-pool.ts';
 import { countAddresses, usableRanges } from '../core/usable-ranges.ts';
-import type { AddressPool, AddressRange, BalancingOptions } from '../model/address-pool.ts';
+import { parseDuration } from '../lib/parse-duration.ts';
+import {
+  type AddressPool,
+  type AddressRange,
+  type BalancingOptions,
+  LONGEST_DRAIN_SECONDS,
+} from '../model/address-pool.ts';
 import { parseAddressRange } from '../model/address-range.ts';
 import type { LabelSelector } from '../model/labels.ts';
 import type { Parsed } from '../model/parsed.ts';
@@ -82,6 +88,7 @@ function contradictions({
   schedulerFlags = [],
   scheduler,
   connectionThresholds,
+  drain,
   ipMode,
   forwardingMethod,
 }: Spec): string[] {
@@ -93,13 +100,18 @@ function contradictions({
     );
   if (connectionThresholds.lower > connectionThresholds.upper)
     problems.push('spec.connectionThresholds: lower must not exceed upper; raise upper or lower lower.');
+  const drainSeconds = parseDuration(drain.timeout);
+  if (drainSeconds === undefined || drainSeconds > LONGEST_DRAIN_SECONDS)
+    problems.push(
+      `spec.drain.timeout: '${drain.timeout}' is no duration up to 24h; write for example 30s, 5m or 1h30m.`,
+    );
   if (ipMode === 'Proxy' && forwardingMethod === 'DirectRouting')
     problems.push('spec.ipMode: Proxy does not work with DirectRouting; remove ipMode or use Masquerading.');
   return problems;
 }
 
 function balancingOptions(spec: Spec): BalancingOptions {
-  const { forwardingMethod, scheduler, connectionThresholds, udpOnePacket, weights } = spec;
+  const { forwardingMethod, scheduler, connectionThresholds, udpOnePacket, weights, drain } = spec;
   return {
     forwardingMethod,
     scheduler,
@@ -108,5 +120,6 @@ function balancingOptions(spec: Spec): BalancingOptions {
     udpOnePacket,
     persistencePrefixLength: 32 - NETMASKS.indexOf(spec.persistenceNetmask),
     weights,
+    drainSeconds: parseDuration(drain.timeout) ?? 0,
   };
 }

@@ -1,3 +1,5 @@
+import { parseDuration } from '../lib/parse-duration.ts';
+import { LONGEST_DRAIN_SECONDS } from '../model/address-pool.ts';
 import { familyOf, type IpAddress, type IpFamily, parseIpAddress } from '../model/ip-address.ts';
 import type { AddressRequest, LoadBalancedService } from '../model/load-balanced-service.ts';
 import { ANNOTATION } from '../model/names.ts';
@@ -43,11 +45,13 @@ export function parseOverrides(annotations: Annotations, problems: string[]): Lo
   const schedulerFlags = parseFlags(annotations[ANNOTATION.schedulerFlags], problems);
   const forwardingMethod = oneOf(annotations, ANNOTATION.forwardingMethod, FORWARDING_METHODS, problems);
   const weights = oneOf(annotations, ANNOTATION.weights, WEIGHTS, problems);
+  const drainSeconds = parseDrainTimeout(annotations[ANNOTATION.drainTimeout]?.trim(), problems);
   return {
     ...(scheduler && { scheduler }),
     ...(schedulerFlags && { schedulerFlags }),
     ...(forwardingMethod && { forwardingMethod }),
     ...(weights && { weights }),
+    ...(drainSeconds !== undefined && { drainSeconds }),
   };
 }
 
@@ -76,6 +80,15 @@ function parseFlags(text: string | undefined, problems: string[]): readonly Sche
     else if (!flags.includes(flag)) flags.push(flag);
   }
   return flags;
+}
+
+function parseDrainTimeout(text: string | undefined, problems: string[]): number | undefined {
+  const seconds = text === undefined ? undefined : parseDuration(text);
+  if (text === undefined || (seconds !== undefined && seconds <= LONGEST_DRAIN_SECONDS)) return seconds;
+  problems.push(
+    `The annotation ${ANNOTATION.drainTimeout} has the value "${text}", which is no duration up to 24h: write for example 30s, 5m or 1h30m, or remove it.`,
+  );
+  return undefined;
 }
 
 function oneOf<T extends string>(

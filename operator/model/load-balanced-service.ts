@@ -64,6 +64,7 @@ export interface LoadBalancedService {
     readonly schedulerFlags?: readonly SchedulerFlag[];
     readonly forwardingMethod?: ForwardingMethod;
     readonly weights?: Weights;
+    readonly drainSeconds?: number;
   };
   /** Sentences about fields that cannot be honoured; each names the field and the remedy. Non-empty: nothing new is programmed. */
   readonly problems: readonly string[];

@@ -10,6 +10,7 @@ export const ANNOTATION = {
   schedulerFlags: `${API_GROUP}/scheduler-flags`,
   forwardingMethod: `${API_GROUP}/forwarding-method`,
   weights: `${API_GROUP}/weights`,
+  drainTimeout: `${API_GROUP}/drain-timeout`,
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,
 } as const;
 

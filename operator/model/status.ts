@@ -46,6 +46,8 @@ export interface DirectorStatus {
   readonly bootID?: string;
   readonly virtualServers: number;
   readonly realServers: number;
+  /** Real servers on their way out; not among `realServers`. */
+  readonly draining: number;
   readonly foreign: number;
   readonly orphans: number;
   readonly connections: number;

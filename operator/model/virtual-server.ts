@@ -74,6 +74,8 @@ export interface VirtualServer extends VirtualServerKey {
   readonly persistence?: Persistence;
   /** One-packet scheduling: UDP only, no connection state. */
   readonly onePacket: boolean;
+  /** How long, in seconds, a real server that leaves the list may stay at weight 0 until its connections have ended; 0 deletes it at once. */
+  readonly drainSeconds: number;
   readonly realServers: readonly RealServer[];
 }
 

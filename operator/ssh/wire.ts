@@ -36,7 +36,7 @@ function wireKey({ address, port, protocol }: VirtualServerKey): object {
 }
 
 function wireVirtualServer(virtualServer: VirtualServer): object {
-  const { scheduler, schedulerFlags, persistence, onePacket, realServers } = virtualServer;
+  const { scheduler, schedulerFlags, persistence, onePacket, drainSeconds, realServers } = virtualServer;
   return {
     ...wireKey(virtualServer),
     scheduler,
@@ -45,6 +45,7 @@ function wireVirtualServer(virtualServer: VirtualServer): object {
       persistence: { timeoutSeconds: persistence.timeoutSeconds, prefixLength: persistence.prefixLength },
     }),
     onePacket,
+    ...(drainSeconds > 0 && { drainSeconds }),
     realServers: realServers.map(wireRealServer),
   };
 }
@@ -74,6 +75,7 @@ const othersKeys = z
 const counts = z.object({
   virtualServers: whole,
   realServers: whole,
+  draining: whole,
   foreign: whole,
   orphans: whole,
   activeConnections: whole,

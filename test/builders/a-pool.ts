@@ -41,6 +41,7 @@ export function aPool({ addresses, balancing, serviceAllocation, ...overrides }:
       udpOnePacket: false,
       persistencePrefixLength: 32,
       weights: 'Equal',
+      drainSeconds: 30,
       ...balancing,
     },
     ...overrides,

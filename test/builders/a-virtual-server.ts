@@ -29,6 +29,7 @@ export function aVirtualServer({
     scheduler: 'mh',
     schedulerFlags: ['mh-fallback'],
     onePacket: false,
+    drainSeconds: 0,
     realServers: [aRealServer()],
     ...overrides,
   };

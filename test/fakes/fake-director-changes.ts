@@ -21,6 +21,8 @@ const PHASES = [
 ] as const;
 
 export interface PlannedChange extends TableChange {
+  /** Address and port of the real server that it is about. */
+  readonly realServer?: string;
   readonly phase: (typeof PHASES)[number];
 }
 
@@ -78,7 +80,7 @@ export function addressRemoval(address: IpAddress, on: string): PlannedChange {
 
 function additionOf(object: string, real: RealServer): PlannedChange {
   const sentence = `add real server ${nameOf(real)} weight ${real.weight} to ${object}`;
-  return { kind: 'addRealServer', phase: 'real servers', object, sentence };
+  return { kind: 'addRealServer', phase: 'real servers', object, sentence, realServer: nameOf(real) };
 }
 
 function editOf(object: string, old: RealServer, real: RealServer): PlannedChange {
@@ -91,9 +93,21 @@ function editOf(object: string, old: RealServer, real: RealServer): PlannedChang
   };
 }
 
-function removalOf(object: string, real: RealServer): PlannedChange {
+export function removalOf(object: string, real: RealServer): PlannedChange {
   const sentence = `delete real server ${nameOf(real)} from ${object}`;
-  return { kind: 'deleteRealServer', phase: 'removed real servers', object, sentence };
+  return { kind: 'deleteRealServer', phase: 'removed real servers', object, sentence, realServer: nameOf(real) };
+}
+
+/** Instead of a removal: to weight 0. */
+export function drainOf(object: string, real: RealServer): PlannedChange {
+  const sentence = `drain real server ${nameOf(real)} of ${object}: weight ${real.weight} to 0`;
+  return { kind: 'drainRealServer', phase: 'drains', object, sentence, realServer: nameOf(real) };
+}
+
+/** Instead of an addition: the weight comes back. */
+export function returnOf(object: string, real: RealServer): PlannedChange {
+  const sentence = `take real server ${nameOf(real)} of ${object} back`;
+  return { kind: 'undrainRealServer', phase: 'real servers', object, sentence, realServer: nameOf(real) };
 }
 
 function nameOf(real: RealServer): string {

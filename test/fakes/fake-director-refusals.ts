@@ -1,3 +1,4 @@
+import { LONGEST_DRAIN_SECONDS } from '../../operator/model/address-pool.ts';
 import { addressToNumber, familyOf, type IpAddress } from '../../operator/model/ip-address.ts';
 import type { RealServer, VirtualServer } from '../../operator/model/virtual-server.ts';
 
@@ -41,6 +42,9 @@ export function nonsense(virtualServer: VirtualServer): string | undefined {
     const bits = familyOf(address) === 'IPv4' ? 32 : 128;
     if (timeoutSeconds < 1 || timeoutSeconds > MAX_PERSISTENCE_SECONDS) return `persistence timeout ${timeoutSeconds}`;
     if (prefixLength < 1 || prefixLength > bits) return `persistence prefix length ${prefixLength}`;
+  }
+  if (!(virtualServer.drainSeconds >= 0 && virtualServer.drainSeconds <= LONGEST_DRAIN_SECONDS)) {
+    return `drain time ${virtualServer.drainSeconds}`;
   }
   const seen = new Set<string>();
   for (const real of virtualServer.realServers) {

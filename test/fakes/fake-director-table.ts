@@ -10,6 +10,7 @@ import { compareAddresses, type IpAddress } from '../../operator/model/ip-addres
 import {
   compareVirtualServerKeys,
   formatVirtualServerKey,
+  type RealServer,
   type VirtualServer,
   type VirtualServerKey,
 } from '../../operator/model/virtual-server.ts';
@@ -22,6 +23,7 @@ import {
   type PlannedChange,
   virtualServerRemoval,
 } from './fake-director-changes.ts';
+import { FakeDirectorDrains } from './fake-director-drains.ts';
 import { type FakePolicy, forbidden, insideAny, nonsense } from './fake-director-refusals.ts';
 
 /** Why one virtual server is not as requested; its key is added. */
@@ -55,18 +57,27 @@ export class FakeDirectorTable {
   /** Addresses on interfaces, whoever put them there; those that we put there. */
   #held = new Map<IpAddress, string>();
   #ownAddresses = new Map<IpAddress, string>();
+  #drains: FakeDirectorDrains;
 
-  constructor(policy: FakePolicy) {
+  /** @param now - monotonic milliseconds, for drains */
+  constructor(policy: FakePolicy, now: () => number = () => performance.now()) {
     this.policy = policy;
+    this.#drains = new FakeDirectorDrains(now);
   }
 
-  /** Every virtual server in the kernel, whoever made it, in order. */
+  /** Every virtual server in the kernel, whoever made it, in order; without the real servers that are leaving it. */
   virtualServers(): VirtualServer[] {
     return [...this.#kernel.values()].sort(compareVirtualServerKeys);
   }
 
   virtualServer(key: VirtualServerKey): VirtualServer | undefined {
     return this.#kernel.get(formatVirtualServerKey(key));
+  }
+
+  /** Real servers of the virtual server that are on their way out, at weight 0. */
+  draining(key: VirtualServerKey): RealServer[] {
+    this.#settleDrains();
+    return this.#drains.of(key);
   }
 
   addresses(): IpAddress[] {
@@ -81,18 +92,21 @@ export class FakeDirectorTable {
   /** Somebody else deletes: the ledger still names it, the kernel has it no longer. */
   removeBehindOurBack(key: VirtualServerKey): void {
     this.#kernel.delete(formatVirtualServerKey(key));
+    this.#drains.forget(formatVirtualServerKey(key));
   }
 
   /** Somebody else empties the kernel's table and takes every address away. */
   flushBehindOurBack(): void {
     this.#kernel.clear();
     this.#held.clear();
+    this.#drains.forget();
   }
 
   /** The ledger is lost and the kernel is not: what was ours becomes an orphan, and fencing and counting begin anew. */
   loseLedger(): void {
     this.#ledger.clear();
     this.#ownAddresses.clear();
+    this.#drains.forget();
     this.epoch = 0;
     this.generation = 0;
     this.totalWrites = 0;
@@ -108,6 +122,7 @@ export class FakeDirectorTable {
   apply(request: ApplyRequest): { readonly ok: ApplyResult } | { readonly refused: HelperError } {
     const refused = this.#refusalOf(request);
     if (refused !== undefined) return { refused };
+    this.#settleDrains();
     if (!request.dryRun) {
       this.epoch = request.epoch;
       this.generation = request.generation;
@@ -120,6 +135,7 @@ export class FakeDirectorTable {
   }
 
   readKeys(): ReadKeysResult {
+    this.#settleDrains();
     const { ours, orphans, foreign } = this.#classified();
     return {
       keys: ours.map(keyOf),
@@ -140,6 +156,7 @@ export class FakeDirectorTable {
     return {
       virtualServers: ours.length,
       realServers: ours.reduce((sum, each) => sum + each.realServers.length, 0),
+      draining: this.#drains.count(),
       foreign: foreign.length,
       orphans: orphans.length,
       activeConnections: 0,
@@ -190,12 +207,14 @@ export class FakeDirectorTable {
 
   #put(desired: VirtualServer, isTwice: boolean, progress: Progress): void {
     const object = formatVirtualServerKey(desired);
-    const changes = changesOf(desired, this.#kernel.get(object));
+    const present = this.#kernel.get(object);
+    const changes = this.#drains.changesOf(desired, present, changesOf(desired, present));
     const problem = this.#problemOfPut(desired, isTwice, changes.length > 0);
     if (problem !== undefined) {
       refuse(progress, desired, problem);
       return;
     }
+    this.#drains.carryOut(desired, present);
     this.#kernel.set(object, desired);
     this.#ledger.add(object);
     progress.changes.push(...changes);
@@ -242,6 +261,7 @@ export class FakeDirectorTable {
     }
     progress.touched.add(key.address);
     this.#ledger.delete(object);
+    this.#drains.forget(object);
     if (this.#kernel.delete(object)) progress.changes.push(virtualServerRemoval(object));
   }
 
@@ -263,6 +283,11 @@ export class FakeDirectorTable {
     }
   }
 
+  /** What `serve` does about once a second, done when somebody looks. */
+  #settleDrains(): void {
+    this.totalWrites += this.#drains.settle();
+  }
+
   /** Whose each virtual server is. What leaves the policy's ranges is nobody's of ours any more, ledger or not. */
   #classified(): { ours: VirtualServer[]; orphans: VirtualServer[]; foreign: VirtualServer[] } {
     const result = { ours: [] as VirtualServer[], orphans: [] as VirtualServer[], foreign: [] as VirtualServer[] };
@@ -282,6 +307,7 @@ export class FakeDirectorTable {
     copy.#ledger = new Set(this.#ledger);
     copy.#held = new Map(this.#held);
     copy.#ownAddresses = new Map(this.#ownAddresses);
+    copy.#drains = this.#drains.copy();
     return copy;
   }
 }

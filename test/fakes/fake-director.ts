@@ -71,6 +71,7 @@ export class FakeDirector {
         realServers: ['192.0.2.0/24', '198.51.100.0/24', '2001:db8::/32'],
         interfaces: ['lo', 'eth0', 'dummy0'],
       },
+      options.clock && (() => options.clock?.monotonic() ?? 0),
     );
   }
 

@@ -72,6 +72,14 @@ const badPools: readonly Refusal[] = [
   ],
   ['a netmask with holes', { persistenceNetmask: '255.0.255.0' }, /spec\.persistenceNetmask: Unsupported value/],
   [
+    'a drain timeout without a unit',
+    { drain: { timeout: '30' } },
+    /spec\.drain\.timeout.*'30' is not a duration: write/,
+  ],
+  ['a drain timeout in days', { drain: { timeout: '1d' } }, /'1d' is not a duration/],
+  ['a negative drain timeout', { drain: { timeout: '-5s' } }, /'-5s' is not a duration/],
+  ['a drain timeout above a day', { drain: { timeout: '24h1s' } }, /drain\.timeout: at most 24h/],
+  [
     'a forwarding method of a later version',
     { forwardingMethod: 'Tunneling' },
     /spec\.forwardingMethod: Unsupported value/,
@@ -196,6 +204,7 @@ describe('our resources on a real API server', function () {
       udpOnePacket: true,
       persistenceNetmask: '255.255.255.0',
       weights: 'ReadyPods',
+      drain: { timeout: '1h30m' },
       nodeSelector: { matchLabels: { rack: '1' } },
       ipMode: 'Proxy',
     });
@@ -260,6 +269,7 @@ describe('our resources on a real API server', function () {
         counts: {
           virtualServers: 1,
           realServers: 2,
+          draining: 1,
           foreign: 3,
           orphans: 4,
           activeConnections: 5,

@@ -253,6 +253,7 @@ describe('the cluster cache on a real API server', function () {
     helper: { version: '0.1.0', protocol: '1', capabilities: ['rr', 'mh'] },
     virtualServers: 1,
     realServers: 2,
+    draining: 1,
     foreign: 0,
     orphans: 0,
     connections: 3,

@@ -181,6 +181,7 @@ const directorStatus: DirectorStatus = {
   bootID: 'b',
   virtualServers: 1,
   realServers: 2,
+  draining: 0,
   foreign: 0,
   orphans: 0,
   connections: 0,

@@ -34,6 +34,7 @@ export function writingCases(at: CaseSubject): void {
       assert.deepEqual(result.counts, {
         virtualServers: 1,
         realServers: 2,
+        draining: 0,
         foreign: 0,
         orphans: 0,
         activeConnections: 0,

@@ -34,7 +34,15 @@ const applied = {
   writes: 0,
   totalWrites: 0,
   tableHash: 'h',
-  counts: { virtualServers: 0, realServers: 0, foreign: 0, orphans: 0, activeConnections: 0, inactiveConnections: 0 },
+  counts: {
+    virtualServers: 0,
+    realServers: 0,
+    draining: 0,
+    foreign: 0,
+    orphans: 0,
+    activeConnections: 0,
+    inactiveConnections: 0,
+  },
 };
 
 describe('a session', () => {

@@ -62,12 +62,19 @@ describe('desiredVirtualServers', () => {
           scheduler: 'mh',
           schedulerFlags: ['mh-fallback', 'mh-port'],
           onePacket: false,
+          drainSeconds: 30,
           realServers: [real('192.0.2.21'), real('192.0.2.22')],
         },
       ],
       problems: [],
       notes: [],
     });
+  });
+
+  it('gives leaving real servers the time of the pool, or of the Service', () => {
+    const pool = aPool({ balancing: { drainSeconds: 90 } });
+    assert.equal(only({ pool }).drainSeconds, 90);
+    assert.equal(only({ pool, service: aService({ overrides: { drainSeconds: 0 } }) }).drainSeconds, 0);
   });
 
   it('sorts by address, port, protocol', () => {

@@ -39,6 +39,7 @@ describe('directorStatus', () => {
     const counts = {
       virtualServers: 2,
       realServers: 4,
+      draining: 1,
       foreign: 1,
       orphans: 3,
       activeConnections: 5,
@@ -56,6 +57,7 @@ describe('directorStatus', () => {
       bootID: 'boot-1',
       virtualServers: 2,
       realServers: 4,
+      draining: 1,
       foreign: 1,
       orphans: 3,
       connections: 11,

@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
     'mh',
     ['mh-fallback', 'mh-port'],
   ],
-  ['flag-2 is sh-port', { scheduler: 'sh', schedulerFlags: ['flag-2'] }, {}, 'sh', ['sh-port']],
+  ['flag-2 is sh-port', { scheduler: 'sh', schedulerFlags: ['flag-2'] }, {}, 'sh', ['sh-fallback', 'sh-port']],
   ['rr has no flags', { scheduler: 'rr' }, {}, 'rr', []],
   [
     'flags of the pool do not follow another scheduler',

@@ -54,6 +54,7 @@ describe('parseLoadBalancerPool', () => {
         udpOnePacket: true,
         persistenceNetmask: '255.255.240.0',
         weights: 'ReadyPods',
+        drain: { timeout: '1m30s' },
         nodeSelector: { matchLabels: { rack: '1' } },
         ipMode: 'VIP',
       },
@@ -84,6 +85,7 @@ describe('parseLoadBalancerPool', () => {
           udpOnePacket: true,
           persistencePrefixLength: 20,
           weights: 'ReadyPods',
+          drainSeconds: 90,
         },
         ipMode: 'VIP',
       }),
@@ -126,6 +128,12 @@ describe('parseLoadBalancerPool', () => {
       },
       [/^spec\.schedulerFlags: mh-port/, /^spec\.connectionThresholds: /, /^spec\.ipMode: /],
     ],
+    [
+      'a drain timeout that is none',
+      { ...SPEC, drain: { timeout: '30' } },
+      [/^spec\.drain\.timeout: '30' is no duration/],
+    ],
+    ['a drain timeout above a day', { ...SPEC, drain: { timeout: '25h' } }, [/^spec\.drain\.timeout: '25h'/]],
   ];
   for (const [what, spec, problems] of refused) {
     it(`says what is wrong: ${what}`, () => {

@@ -212,6 +212,13 @@ describe('parseService', () => {
         [/forwarding-method has the value "Tunneling"/],
       ],
       ['unknown weights', { [ANNOTATION.weights]: '' }, {}, [/weights has the value ""/]],
+      [
+        'a drain timeout',
+        { [ANNOTATION.drainTimeout]: '30' },
+        {},
+        [/drain-timeout has the value "30", which is no duration/],
+      ],
+      ['a long drain timeout', { [ANNOTATION.drainTimeout]: '48h' }, {}, [/drain-timeout has the value "48h"/]],
       ['headless', {}, { clusterIP: 'None' }, [/spec.clusterIP is None: a headless Service/]],
       [
         'several at once, all told',
@@ -243,6 +250,7 @@ describe('parseService', () => {
       [ANNOTATION.schedulerFlags]: 'mh-port, mh-fallback, mh-port',
       [ANNOTATION.forwardingMethod]: 'Masquerading',
       [ANNOTATION.weights]: 'ReadyPods',
+      [ANNOTATION.drainTimeout]: ' 1m30s ',
     });
     assert.deepEqual(problems, []);
     assert.deepEqual(overrides, {
@@ -250,7 +258,9 @@ describe('parseService', () => {
       schedulerFlags: ['mh-port', 'mh-fallback'],
       forwardingMethod: 'Masquerading',
       weights: 'ReadyPods',
+      drainSeconds: 90,
     });
+    assert.deepEqual(annotated({ [ANNOTATION.drainTimeout]: '0s' }).overrides, { drainSeconds: 0 });
     assert.deepEqual(annotated({ [ANNOTATION.schedulerFlags]: '' }).overrides, { schedulerFlags: [] });
   });
 });

@@ -42,6 +42,7 @@ const applyRequest: ApplyRequest = {
   virtualServers: [
     aVirtualServer({
       schedulerFlags: ['mh-fallback', 'mh-port'],
+      drainSeconds: 30,
       realServers: [aRealServer(), aRealServer({ address: '192.0.2.22' })],
     }),
     aVirtualServer({
