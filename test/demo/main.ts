@@ -28,7 +28,7 @@ async function main(): Promise<number> {
     narrator.say('\ndemo: ok');
     return 0;
   } catch (cause) {
-    narrator.say(`\ndemo: failed in ${narrator.position}: ${cause instanceof Error ? cause.message : cause}`);
+    narrator.say(`\ndemo: failed in ${narrator.position}: ${cause instanceof Error ? cause.message : String(cause)}`);
     return 1;
   } finally {
     lab.close();

@@ -66,18 +66,19 @@ describe('bad input in a Service', function () {
   });
   after(() => scene.close());
 
-  for (const { name, annotations, spec, says } of CASES) {
+  for (const [index, { name, annotations, spec, says }] of CASES.entries()) {
     it(`${name}: the Service says so, has no address, and nothing reaches a director`, () =>
       undisturbed(async () => {
+        const bad = `bad-${index}`;
         const tables = await Promise.all(lab().directors.map(tableOf));
         await scene.apply(
-          service({ namespace: scene.namespace, name: 'bad', app: 'web', annotations, ...(spec && { spec }) }),
+          service({ namespace: scene.namespace, name: bad, app: 'web', annotations, ...(spec && { spec }) }),
         );
-        await untilDescribed('service', 'bad', says, scene.namespace);
-        await untilDescribed('service', 'bad', /Warning/, scene.namespace);
-        assert.deepEqual((await cluster().get('service', 'bad', scene.namespace)).status.loadBalancer, {});
+        await untilDescribed('service', bad, says, scene.namespace);
+        await untilDescribed('service', bad, /Warning/, scene.namespace);
+        assert.deepEqual((await cluster().get('service', bad, scene.namespace)).status.loadBalancer, {});
         assert.deepEqual(await Promise.all(lab().directors.map(tableOf)), tables);
-        await scene.remove('service', 'bad');
+        await scene.remove('service', bad);
       }));
   }
 

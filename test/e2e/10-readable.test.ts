@@ -26,8 +26,7 @@ describe('kubectl get and describe', function () {
     const text = await untilDescribed('service', 'web', /EnsuredLoadBalancer/, scene.namespace);
     assert.match(text, new RegExp(`LoadBalancer Ingress: +${address} \\(VIP\\)`));
     assert.match(text, /ip-allocated-from-pool: public/);
-    assert.match(text, new RegExp(`Normal +IPAllocated .*${address}.*public`));
-    assert.match(text, /Normal +EnsuredLoadBalancer/);
+    assert.match(text, new RegExp(`Normal +EnsuredLoadBalancer .*Address ${address} from LoadBalancerPool public`));
     const stored = await cluster().get('service', 'web', scene.namespace);
     const conditions = new Map<string, { status: string; message: string; lastTransitionTime: string }>(
       stored.status.conditions.map((condition: { type: string }) => [condition.type, condition]),

@@ -16,7 +16,7 @@ describe('the rights of the operator', function () {
     ['watch', 'endpointslices.discovery.k8s.io', '--all-namespaces'],
     ['watch', 'nodes'],
     ['update', 'leases.coordination.k8s.io', '-n', OPERATOR_NAMESPACE],
-    ['create', 'events', '--all-namespaces'],
+    ['create', 'events.events.k8s.io', '--all-namespaces'],
   ];
   const refused: readonly (readonly string[])[] = [
     ['get', 'secrets', '-n', 'default'],

@@ -29,7 +29,8 @@ export class Cluster {
     await this.#lab.kubectl(['apply', '-f', '-'], { input: listOf(manifests) });
   }
 
-  async get(kind: string, name: string, namespace?: string): Promise<Stored | undefined> {
+  /** undefined when there is no such object. */
+  async get(kind: string, name: string, namespace?: string): Promise<Stored> {
     const text = await this.kubectl('get', kind, name, ...inNamespace(namespace), '-o', 'json', '--ignore-not-found');
     return text === '' ? undefined : JSON.parse(text);
   }

@@ -22,7 +22,7 @@ export function eventually<T>(
     async (see) => {
       const seen = await look();
       if (seen !== undefined && seen !== false) return seen;
-      see(`${seen}`);
+      see(String(seen));
       return undefined;
     },
     { timeoutMs, everyMs },

@@ -9,8 +9,10 @@ export interface KernelEntry {
   /** Scheduler flags, sorted. */
   readonly flags: readonly string[];
   readonly persistenceSeconds: number | undefined;
-  /** `address:port DirectRouting|Masquerading weight`, sorted. */
+  /** Those that take new connections, as `address:port DirectRouting|Masquerading weight`, sorted. */
   readonly realServers: readonly string[];
+  /** Those at weight 0, which only keep the connections they have, as `address:port`, sorted. */
+  readonly draining: readonly string[];
 }
 
 /** The director's whole table by `TCP 203.0.113.10:80`, read with ipvsadm: the witness is never the product's own tool. */
@@ -23,7 +25,14 @@ export async function tableOf(director: DirectorVm): Promise<Map<string, KernelE
         scheduler: entry.scheduler,
         flags: [...entry.schedulerFlags].sort(),
         persistenceSeconds: entry.persistenceSeconds,
-        realServers: entry.realServers.map((real) => `${real.address} ${real.forwardingMethod} ${real.weight}`).sort(),
+        realServers: entry.realServers
+          .filter(({ weight }) => weight > 0)
+          .map((real) => `${real.address} ${real.forwardingMethod} ${real.weight}`)
+          .sort(),
+        draining: entry.realServers
+          .filter(({ weight }) => weight === 0)
+          .map(({ address }) => address)
+          .sort(),
       },
     ]),
   );
@@ -63,7 +72,11 @@ function expectEntry(entry: KernelEntry | undefined, expected: Partial<KernelEnt
   assert.ok(entry, 'no such virtual server');
   for (const [field, value] of Object.entries(expected)) {
     const seen: unknown = entry[field as keyof KernelEntry];
-    assert.deepEqual(seen, Array.isArray(value) ? [...value].sort() : value, `${field} is ${JSON.stringify(seen)}`);
+    assert.deepEqual(
+      seen,
+      Array.isArray(value) ? value.map(String).toSorted() : value,
+      `${field} is ${JSON.stringify(seen)}`,
+    );
   }
   return true;
 }

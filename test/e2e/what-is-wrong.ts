@@ -15,7 +15,7 @@ export async function whatIsWrong(): Promise<string> {
   ];
   const parts: string[] = [];
   for (const [title, look] of looks) {
-    const text = await look().catch((cause: unknown) => `(not readable: ${cause})`);
+    const text = await look().catch((cause: unknown) => `(not readable: ${String(cause)})`);
     parts.push(`---- ${title}\n${text.trimEnd()}`);
   }
   return parts.join('\n');
