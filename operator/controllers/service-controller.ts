@@ -219,6 +219,7 @@ export class ServiceController {
     const poolName = book.poolOf(key);
     const pool = poolName === undefined ? undefined : cluster.pool(poolName);
     if (pool?.ok === true && pool.value.paused) {
+      this.#placement.freeze(key, addresses);
       return [
         { director: 'all', problem: `LoadBalancerPool ${poolName} is paused: nothing is removed until it is resumed.` },
       ];

@@ -111,13 +111,17 @@ export class ServicePlacement {
     };
   }
 
-  /** Nothing of the Service changes on any director: its pool is paused, gone or unreadable, or the Service itself is. */
+  /** Nothing of the Service, and nothing at these addresses, changes on any director until it is placed or withdrawn. */
+  freeze(key: ServiceKey, addresses: readonly IpAddress[]): void {
+    for (const { lane } of this.#parts.fleet.members()) lane.freeze(key, addresses);
+  }
+
+  /** Its pool is paused, gone or unreadable, or the Service itself is. */
   #freeze(service: LoadBalancedService, pool: AddressPool | undefined, problems: readonly string[]): Placement {
     const { fleet, book } = this.#parts;
     const { key } = service;
-    const members = [...fleet.members()];
-    for (const { lane } of members) lane.freeze(key, [...book.addressesOf(key), ...book.leavingOf(key)]);
-    const selected = pool === undefined ? [] : members.filter(({ director }) => isSelected(director, pool));
+    this.freeze(key, [...book.addressesOf(key), ...book.leavingOf(key)]);
+    const selected = pool === undefined ? [] : fleet.selectedBy(pool);
     return {
       pool,
       directors: selected.map((member) => confirmationOf(member, key)),
