@@ -113,7 +113,8 @@ func (e *environment) hello() wire.Hello {
 	hello.Capabilities.IPVS = !errors.Is(err, ipvs.ErrNoFamily)
 	hello.Capabilities.NetAdmin = !errors.Is(err, unix.EPERM) && hasCapability(unix.CAP_NET_ADMIN) || e.fakeKernel
 	if err == nil {
-		hello.Capabilities.ForwardingMethods = []string{ipvs.DirectRouting.String(), ipvs.Masquerading.String()}
+		hello.Capabilities.ForwardingMethods = []string{ipvs.DirectRouting.String(), ipvs.Masquerading.String(), ipvs.Tunneling.String(), ipvs.Local.String()}
+		hello.Capabilities.TunnelTypes = host.TunnelTypes(e.facts.Kernel)
 		hello.Capabilities.Families = e.facts.Families
 	} else {
 		problem(describeProbe(err))

@@ -155,7 +155,7 @@ func printVirtualServer(virtualServer table.VirtualServer, output io.Writer) {
 	flags := ipvs.SchedulerFlagNames(virtualServer.Scheduler, virtualServer.Flags)
 	fmt.Fprintf(output, "%s %s %s\n", virtualServer.ServiceKey, virtualServer.Scheduler, strings.Join(flags, ","))
 	for _, destination := range virtualServer.Destinations {
-		fmt.Fprintf(output, "  -> %s %s weight %d active %d inactive %d\n", destination.DestinationKey, destination.ForwardingMethod,
+		fmt.Fprintf(output, "  -> %s %s weight %d active %d inactive %d\n", destination.DestinationKey, destination.MethodText(),
 			destination.Weight, destination.Connections.Active, destination.Connections.Inactive)
 	}
 }

@@ -59,6 +59,7 @@ func (e *Engine) complete(j *job, result wire.ApplyResult) (wire.ApplyResult, *w
 	if err != nil {
 		return wire.ApplyResult{}, failure("read the ledger", err)
 	}
+	j.around.complete(&result)
 	result.TotalWrites = record.TotalWrites
 	result.TableHash = e.tally.sum.String()
 	result.Counts = e.tally.counts()
@@ -80,10 +81,23 @@ func (j *job) unexplained(left []plan.Change, errors []wire.Error) []wire.Error 
 			continue
 		}
 		explained[object] = true
+		if lostTunnel(change) {
+			result = append(result, wire.Error{Class: wire.ClassPermanent, Object: object,
+				Message: fmt.Sprintf("%s: the director's kernel keeps no tunnel type and made ipip of it: use ipip, or a kernel that knows gue (from 5.2) and gre (from 5.3)", change.Sentence())})
+			continue
+		}
 		result = append(result, wire.Error{Class: wire.ClassRetry, Object: object,
 			Message: fmt.Sprintf("%s was read back from the kernel other than it was written; still to do: %s", object, change.Sentence())})
 	}
 	return result
+}
+
+// lostTunnel reports whether a kernel without tunnel types has dropped the type: it ignores attributes that it does not know,
+// and reads back as plain ipip.
+func lostTunnel(change plan.Change) bool {
+	before, wanted := change.Before.Destination, change.Destination
+	return change.Kind == plan.EditRealServer && wanted.ForwardingMethod == ipvs.Tunneling && wanted.Tunnel.Type != ipvs.TunnelIPIP &&
+		before.ForwardingMethod == ipvs.Tunneling && before.Tunnel == (ipvs.Tunnel{})
 }
 
 // keysOf are the keys that are not as requested as long as the change is not made.
@@ -122,5 +136,8 @@ func appendNew(keys []wire.Key, more ...wire.Key) []wire.Key {
 }
 
 func wireKey(key ipvs.ServiceKey) wire.Key {
+	if key.FirewallMark != 0 {
+		return wire.Key{FirewallMark: int64(key.FirewallMark), Family: key.Family.String()}
+	}
 	return wire.Key{Address: key.Address.String(), Port: int64(key.Port), Protocol: key.Protocol.String()}
 }

@@ -50,10 +50,17 @@ func explain(change plan.Change, err error) wire.Error {
 	case errno == unix.EPERM:
 		refusal.Class = wire.ClassPermanent
 		refusal.Message += "; give the helper its capabilities: setcap cap_net_admin,cap_net_raw+ep"
+	case onService && errno == unix.ENOENT && change.Service.PersistenceEngine != "":
+		refusal.Class = wire.ClassPermanent
+		refusal.Message = fmt.Sprintf("%s: the director's kernel cannot load scheduler %s or persistence engine %s: load their modules (modprobe ip_vs_%s, modprobe ip_vs_pe_%s) or do without",
+			change.Sentence(), change.Service.Scheduler, change.Service.PersistenceEngine, change.Service.Scheduler, change.Service.PersistenceEngine)
 	case onService && errno == unix.ENOENT:
 		refusal.Class = wire.ClassPermanent
 		refusal.Message = fmt.Sprintf("%s: the director's kernel cannot load scheduler %s: load its module (modprobe ip_vs_%s) or choose another scheduler",
 			change.Sentence(), change.Service.Scheduler, change.Service.Scheduler)
+	case errno == unix.EINVAL && isMixed(change):
+		refusal.Class = wire.ClassPermanent
+		refusal.Message += "; a real server of another address family than the virtual server's is not possible while a sync daemon runs: stop it (ipvsadm --stop-daemon), or use a real server of the same family"
 	case onAddress && errno == unix.ENODEV:
 		refusal.Class = wire.ClassPermanent
 		refusal.Message = fmt.Sprintf("%s: this director has no interface %s: name one that exists", change.Sentence(), change.Address.Interface)
@@ -61,6 +68,14 @@ func explain(change plan.Change, err error) wire.Error {
 		refusal.Class = wire.ClassPermanent
 	}
 	return refusal
+}
+
+func isMixed(change plan.Change) bool {
+	switch change.Kind {
+	case plan.AddRealServer, plan.EditRealServer, plan.DrainRealServer, plan.UndrainRealServer:
+		return ipvs.FamilyOf(change.Destination.Address) != change.Service.Family
+	}
+	return false
 }
 
 // failure makes the answer to a whole request out of an error of reading, locking or recording.

@@ -112,7 +112,7 @@ func (j *job) vanishedKeys() []ipvs.ServiceKey {
 	var vanished []ipvs.ServiceKey
 	if j.request.All {
 		for key := range j.owned.Keys {
-			if _, exists := j.seen.VirtualServers[key]; !exists && j.owned.InRange(key.Address) {
+			if _, exists := j.seen.VirtualServers[key]; !exists && j.owned.MayWrite(key) {
 				vanished = append(vanished, key)
 			}
 		}

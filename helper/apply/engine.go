@@ -97,7 +97,8 @@ func newJob(grant policy.Grant, record ledger.Record) *job {
 }
 
 func ownership(grant policy.Grant, record ledger.Record) plan.Ownership {
-	return plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, Drains: record.Drains, InRange: grant.Owns}
+	return plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, Drains: record.Drains,
+		InRange: grant.Owns, MarkInRange: grant.OwnsMark}
 }
 
 func (e *Engine) now() drain.Moment {
@@ -151,7 +152,7 @@ func (j *job) parse(now drain.Moment) {
 			j.reject(sent, wire.ClassObject, errors.New("it is listed more than once"))
 		case err != nil:
 			j.reject(sent, wire.ClassObject, err)
-		case !j.grant.Owns(key.Address):
+		case !j.owned.MayWrite(key):
 			j.reject(sent, wire.ClassPolicy, j.grant.CheckKey(key))
 		default:
 			j.request.Absent = append(j.request.Absent, key)

@@ -78,6 +78,9 @@ func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.O
 	}
 	listed := map[netip.Addr]bool{}
 	for _, virtualServer := range request.Desired {
+		if virtualServer.FirewallMark != 0 {
+			continue
+		}
 		ask(request.Interface, virtualServer.Address)
 		listed[virtualServer.Address] = true
 	}

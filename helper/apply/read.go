@@ -39,6 +39,11 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	e.tally.revision = record.Revision
 	result := wire.ReadResult{TotalWrites: record.TotalWrites, TableHash: e.tally.sum.String(), Counts: e.tally.counts(),
 		Foreign: []wire.Key{}, Orphans: []wire.Key{}, Addresses: []string{}}
+	if what == wire.WhatFull {
+		if result.Host, err = e.readHost(); err != nil {
+			return wire.ReadResult{}, failure("read the director's settings", err)
+		}
+	}
 	describeRest(&result, seen, owned)
 	describeOwn(&result, what, seen, owned, e.now())
 	return result, nil
@@ -111,7 +116,7 @@ func observed(virtualServer table.VirtualServer, withStats bool) wire.ObservedVi
 		OnePacket: service.Flags&ipvs.FlagOnePacket != 0, RealServers: []wire.ObservedRealServer{},
 	}
 	if service.Flags&ipvs.FlagPersistent != 0 {
-		result.Persistence = &wire.Persistence{TimeoutSeconds: int64(service.Timeout), PrefixLength: int64(service.PrefixLength)}
+		result.Persistence = &wire.Persistence{TimeoutSeconds: int64(service.Timeout), PrefixLength: int64(service.PrefixLength), Engine: service.PersistenceEngine}
 	}
 	if withStats {
 		result.Stats = stats(service.Stats)
@@ -122,6 +127,7 @@ func observed(virtualServer table.VirtualServer, withStats bool) wire.ObservedVi
 				Address: destination.Address.String(), Port: int64(destination.Port), Weight: int64(destination.Weight),
 				ForwardingMethod: destination.ForwardingMethod.String(),
 				UpperThreshold:   int64(destination.UpperThreshold), LowerThreshold: int64(destination.LowerThreshold),
+				Tunnel: wireTunnel(destination),
 			},
 			ActiveConnections: destination.Connections.Active, InactiveConnections: destination.Connections.Inactive,
 			PersistentConnections: destination.Connections.Persistent,
@@ -132,6 +138,14 @@ func observed(virtualServer table.VirtualServer, withStats bool) wire.ObservedVi
 		result.RealServers = append(result.RealServers, described)
 	}
 	return result
+}
+
+func wireTunnel(destination ipvs.Destination) wire.Tunnel {
+	if destination.ForwardingMethod != ipvs.Tunneling {
+		return wire.Tunnel{}
+	}
+	tunnel := destination.Tunnel
+	return wire.Tunnel{Type: tunnel.Type.String(), Port: int64(tunnel.Port), Checksum: tunnel.Flags&ipvs.TunnelChecksum != 0}
 }
 
 func stats(counted ipvs.Stats) *wire.Stats {

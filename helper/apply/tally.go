@@ -69,7 +69,9 @@ func (t *tally) rebuild(seen view, owned plan.Ownership, ranges []netip.Prefix) 
 func (t *tally) count(virtualServer table.VirtualServer, owned plan.Ownership) {
 	key := virtualServer.ServiceKey
 	if !owned.Owns(key) {
-		t.orphans[key] = true
+		if owned.IsOrphan(key) {
+			t.orphans[key] = true
+		}
 		return
 	}
 	stays := virtualServer

@@ -128,7 +128,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"one packet of TCP":     {func(v *wire.VirtualServer) { v.OnePacket = true }, "one-packet scheduling works with UDP only"},
 		"persistence timeout":   {func(v *wire.VirtualServer) { v.Persistence = &wire.Persistence{TimeoutSeconds: 0, PrefixLength: 32} }, "persistence timeout 0"},
 		"persistence prefix":    {func(v *wire.VirtualServer) { v.Persistence = &wire.Persistence{TimeoutSeconds: 1, PrefixLength: 33} }, "persistence prefix length 33"},
-		"real server port":      {func(v *wire.VirtualServer) { v.RealServers[0].Port = 81 }, "direct routing cannot translate"},
+		"real server port":      {func(v *wire.VirtualServer) { v.RealServers[0].Port = 81 }, "DirectRouting cannot translate"},
 		"real server family":    {func(v *wire.VirtualServer) { v.RealServers[0].Address = "2001:db8:1::21" }, "its address family differs"},
 		"real server multicast": {func(v *wire.VirtualServer) { v.RealServers[0].Address = "224.0.0.1" }, "cannot be a real server"},
 		"weight":                {func(v *wire.VirtualServer) { v.RealServers[0].Weight = 1 << 31 }, "weight 2147483648 is outside"},

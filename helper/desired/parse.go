@@ -17,6 +17,9 @@ import (
 
 // ParseKey validates a virtual server's key. The error is a sentence.
 func ParseKey(key wire.Key) (ipvs.ServiceKey, error) {
+	if isMark(key) {
+		return parseMark(key)
+	}
 	protocol, err := parseProtocol(key.Protocol)
 	if err != nil {
 		return ipvs.ServiceKey{}, err
@@ -33,6 +36,21 @@ func ParseKey(key wire.Key) (ipvs.ServiceKey, error) {
 		return ipvs.ServiceKey{}, err
 	}
 	return ipvs.ServiceKey{Family: ipvs.FamilyOf(address), Protocol: protocol, Address: address, Port: port}, nil
+}
+
+// isMark tells the two forms of a key apart. Without an address it is a mark's, also when the mark is 0.
+func isMark(key wire.Key) bool { return key.FirewallMark != 0 || key.Family != "" }
+
+func parseMark(key wire.Key) (ipvs.ServiceKey, error) {
+	if key.FirewallMark < 1 || key.FirewallMark > math.MaxUint32 {
+		return ipvs.ServiceKey{}, fmt.Errorf("firewall mark %d is outside 1 … 4294967295", key.FirewallMark)
+	}
+	for _, family := range []ipvs.Family{ipvs.IPv4, ipvs.IPv6} {
+		if family.String() == key.Family {
+			return ipvs.ServiceKey{Family: family, FirewallMark: uint32(key.FirewallMark)}, nil
+		}
+	}
+	return ipvs.ServiceKey{}, fmt.Errorf("family %q is unknown: use IPv4 or IPv6", key.Family)
 }
 
 // Parse validates a virtual server, whole. The error is a sentence about the first thing that is wrong.
@@ -68,6 +86,9 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 
 // Describe names a key as it was sent, valid or not, in the form of ServiceKey.String.
 func Describe(key wire.Key) string {
+	if isMark(key) {
+		return fmt.Sprintf("firewall mark %d (%s)", key.FirewallMark, key.Family)
+	}
 	return key.Protocol + " " + describe(key.Address, key.Port)
 }
 
@@ -93,7 +114,7 @@ func parseScheduling(sent wire.VirtualServer, service *ipvs.Service) error {
 		service.Flags |= bit
 	}
 	if sent.OnePacket {
-		if service.Protocol != ipvs.UDP {
+		if service.Protocol != ipvs.UDP && service.FirewallMark == 0 { // of a mark's packets, those of UDP are scheduled one by one
 			return fmt.Errorf("one-packet scheduling works with UDP only, not with %s", service.Protocol)
 		}
 		service.Flags |= ipvs.FlagOnePacket
@@ -107,9 +128,27 @@ func parseScheduling(sent wire.VirtualServer, service *ipvs.Service) error {
 	if sent.Persistence.PrefixLength < 1 || sent.Persistence.PrefixLength > int64(service.Family.Bits()) {
 		return fmt.Errorf("persistence prefix length %d is outside 1 … %d", sent.Persistence.PrefixLength, service.Family.Bits())
 	}
+	if err := parseEngine(sent.Persistence.Engine, service); err != nil {
+		return err
+	}
 	service.Flags |= ipvs.FlagPersistent
 	service.Timeout = uint32(sent.Persistence.TimeoutSeconds)
 	service.PrefixLength = uint8(sent.Persistence.PrefixLength)
+	return nil
+}
+
+// parseEngine: the kernel's only engine finds the call in SIP over UDP, and falls back to the client's address without a word
+// where it cannot.
+func parseEngine(name string, service *ipvs.Service) error {
+	switch {
+	case name == "":
+		return nil
+	case name != "sip":
+		return fmt.Errorf("persistence engine %q is unknown: use sip, or none", name)
+	case service.Protocol != ipvs.UDP:
+		return fmt.Errorf("persistence engine sip works with UDP only")
+	}
+	service.PersistenceEngine = name
 	return nil
 }
 
@@ -124,20 +163,22 @@ func parseRealServer(key ipvs.ServiceKey, sent wire.RealServer) (ipvs.Destinatio
 	if err != nil {
 		return ipvs.Destination{}, err
 	}
-	port, err := parsePort(sent.Port)
+	method, err := parseForwardingMethod(sent.ForwardingMethod)
 	if err != nil {
 		return ipvs.Destination{}, err
 	}
-	method, err := parseForwardingMethod(sent.ForwardingMethod)
+	port, err := parseRealServerPort(key, method, sent.Port)
+	if err != nil {
+		return ipvs.Destination{}, err
+	}
+	tunnel, err := parseTunnel(method, sent.Tunnel)
 	switch {
 	case err != nil:
 		return ipvs.Destination{}, err
-	case address.IsMulticast() || address.IsUnspecified() || address.IsLinkLocalUnicast() || address.IsLoopback():
+	case address.IsMulticast() || address.IsUnspecified() || address.IsLinkLocalUnicast() || address.IsLoopback() && method != ipvs.Local:
 		return ipvs.Destination{}, fmt.Errorf("address %s cannot be a real server: use a unicast address that can be routed", address)
-	case ipvs.FamilyOf(address) != key.Family:
-		return ipvs.Destination{}, fmt.Errorf("its address family differs from the virtual server's, which %s cannot translate", method)
-	case method == ipvs.DirectRouting && port != key.Port:
-		return ipvs.Destination{}, fmt.Errorf("its port differs from the virtual server's port %d, which direct routing cannot translate", key.Port)
+	case ipvs.FamilyOf(address) != key.Family && method != ipvs.Tunneling:
+		return ipvs.Destination{}, fmt.Errorf("its address family differs from the virtual server's, which %s cannot translate: use Tunneling", method)
 	case sent.Weight < 0 || sent.Weight > math.MaxInt32:
 		return ipvs.Destination{}, fmt.Errorf("weight %d is outside 0 … 2147483647", sent.Weight)
 	case sent.UpperThreshold < 0 || sent.UpperThreshold > math.MaxUint32:
@@ -151,7 +192,65 @@ func parseRealServer(key ipvs.ServiceKey, sent wire.RealServer) (ipvs.Destinatio
 		Weight:           uint32(sent.Weight),
 		UpperThreshold:   uint32(sent.UpperThreshold),
 		LowerThreshold:   uint32(sent.LowerThreshold),
+		Tunnel:           tunnel,
 	}, nil
+}
+
+// parseRealServerPort: only masquerading translates ports. Port 0 keeps the packet's own, and has a meaning for a firewall mark
+// only, behind which there are many.
+func parseRealServerPort(key ipvs.ServiceKey, method ipvs.ForwardingMethod, sent int64) (uint16, error) {
+	if key.FirewallMark != 0 && sent == 0 {
+		return 0, nil
+	}
+	port, err := parsePort(sent)
+	switch {
+	case err != nil || method == ipvs.Masquerading:
+		return port, err
+	case key.FirewallMark != 0:
+		return 0, fmt.Errorf("its port is %d, which %s cannot translate to: use 0, the port of the packet", port, method)
+	case port != key.Port:
+		return 0, fmt.Errorf("its port differs from the virtual server's port %d, which %s cannot translate", key.Port, method)
+	}
+	return port, nil
+}
+
+func parseTunnel(method ipvs.ForwardingMethod, sent wire.Tunnel) (ipvs.Tunnel, error) {
+	if method != ipvs.Tunneling {
+		if sent != (wire.Tunnel{}) {
+			return ipvs.Tunnel{}, fmt.Errorf("%s has no tunnel: leave it out, or use Tunneling", method)
+		}
+		return ipvs.Tunnel{}, nil
+	}
+	var tunnel ipvs.Tunnel
+	switch sent.Type {
+	case ipvs.TunnelIPIP.String():
+		if sent.Checksum {
+			return ipvs.Tunnel{}, fmt.Errorf("a tunnel of type ipip has no checksum: use gue or gre")
+		}
+	case ipvs.TunnelGUE.String():
+		port, err := parsePort(sent.Port)
+		if err != nil {
+			return ipvs.Tunnel{}, fmt.Errorf("tunnel: %w", err)
+		}
+		return ipvs.Tunnel{Type: ipvs.TunnelGUE, Port: port, Flags: checksumFlag(sent.Checksum)}, nil
+	case ipvs.TunnelGRE.String():
+		tunnel = ipvs.Tunnel{Type: ipvs.TunnelGRE, Flags: checksumFlag(sent.Checksum)}
+	case "":
+		return ipvs.Tunnel{}, fmt.Errorf("Tunneling needs a tunnel: give it a type, ipip, gue or gre")
+	default:
+		return ipvs.Tunnel{}, fmt.Errorf("tunnel type %q is unknown: use ipip, gue or gre", sent.Type)
+	}
+	if sent.Port != 0 {
+		return ipvs.Tunnel{}, fmt.Errorf("a tunnel of type %s has no port: leave it out, or use gue", sent.Type)
+	}
+	return tunnel, nil
+}
+
+func checksumFlag(checksum bool) uint16 {
+	if checksum {
+		return ipvs.TunnelChecksum
+	}
+	return 0
 }
 
 func parseProtocol(text string) (ipvs.Protocol, error) {
@@ -164,12 +263,12 @@ func parseProtocol(text string) (ipvs.Protocol, error) {
 }
 
 func parseForwardingMethod(text string) (ipvs.ForwardingMethod, error) {
-	for _, method := range []ipvs.ForwardingMethod{ipvs.DirectRouting, ipvs.Masquerading} {
+	for _, method := range []ipvs.ForwardingMethod{ipvs.DirectRouting, ipvs.Masquerading, ipvs.Tunneling, ipvs.Local} {
 		if method.String() == text {
 			return method, nil
 		}
 	}
-	return 0, fmt.Errorf("forwarding method %q is unknown: use DirectRouting or Masquerading", text)
+	return 0, fmt.Errorf("forwarding method %q is unknown: use DirectRouting, Masquerading, Tunneling or Local", text)
 }
 
 // parseAddress wants the one canonical spelling, so that equal addresses are equal strings on the wire.

@@ -13,7 +13,7 @@ const (
 )
 
 // checkService answers as ip_vs_genl_parse_service and ip_vs_add_service do for a virtual server's contents.
-func checkService(service Service, schedulers map[string]bool) error {
+func checkService(service Service, schedulers, engines map[string]bool) error {
 	switch {
 	case service.Family != IPv4 && service.Family != IPv6:
 		return unix.EAFNOSUPPORT
@@ -21,7 +21,7 @@ func checkService(service Service, schedulers map[string]bool) error {
 		return unix.EINVAL
 	case !schedulers[service.Scheduler]:
 		return unix.ENOENT
-	case service.PersistenceEngine != "" && service.PersistenceEngine != "sip":
+	case service.PersistenceEngine != "" && !engines[service.PersistenceEngine]:
 		return unix.ENOENT
 	case service.Family == IPv6 && (service.PrefixLength < 1 || service.PrefixLength > 128):
 		return unix.EINVAL

@@ -14,6 +14,12 @@ type Fake struct {
 	Schedulers map[string]bool
 	// Unprivileged makes it answer as to a caller without CAP_NET_ADMIN.
 	Unprivileged bool
+	// WithoutTunnelTypes makes it a kernel before 5.2: it ignores the attributes of a tunnel, and stores plain ipip.
+	WithoutTunnelTypes bool
+	// SyncDaemon says that one runs: no real server of another family than its virtual server's then.
+	SyncDaemon bool
+	// PersistenceEngines that can be loaded; NewFake knows sip.
+	PersistenceEngines map[string]bool
 
 	settings fakeSettings
 	mutex    sync.Mutex
@@ -31,7 +37,7 @@ func NewFake() *Fake {
 	for _, name := range []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf"} {
 		schedulers[name] = true
 	}
-	return &Fake{Schedulers: schedulers}
+	return &Fake{Schedulers: schedulers, PersistenceEngines: map[string]bool{"sip": true}}
 }
 
 // Services implements Kernel.
@@ -154,7 +160,7 @@ func (f *Fake) writeService(operation Operation) error {
 	case operation.Kind == SetService && existing == nil:
 		return unix.ESRCH
 	}
-	if err := checkService(operation.Service, f.Schedulers); err != nil {
+	if err := checkService(operation.Service, f.Schedulers, f.PersistenceEngines); err != nil {
 		return err
 	}
 	stored := operation.Service
@@ -185,6 +191,9 @@ func (f *Fake) writeDestination(operation Operation) error {
 	if err := checkDestination(service.ServiceKey, operation.Destination); err != nil {
 		return err
 	}
+	if f.SyncDaemon && FamilyOf(operation.Destination.Address) != service.Family {
+		return unix.EINVAL
+	}
 	switch {
 	case operation.Kind == NewDestination && index >= 0:
 		return unix.EEXIST
@@ -193,7 +202,7 @@ func (f *Fake) writeDestination(operation Operation) error {
 	}
 	stored := operation.Destination
 	stored.Connections, stored.Stats = Connections{}, Stats{}
-	if stored.ForwardingMethod != Tunneling {
+	if stored.ForwardingMethod != Tunneling || f.WithoutTunnelTypes {
 		stored.Tunnel = Tunnel{}
 	}
 	if index >= 0 {

@@ -3,11 +3,15 @@ package ipvs
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
-// ParseServiceKey reads what ServiceKey.String writes for a virtual server that is not a firewall mark's.
+// ParseServiceKey reads what ServiceKey.String writes.
 func ParseServiceKey(text string) (ServiceKey, error) {
+	if key, isMark := parseFirewallMark(text); isMark {
+		return key, nil
+	}
 	name, endpoint, _ := strings.Cut(text, " ")
 	for _, protocol := range []Protocol{TCP, UDP, SCTP} {
 		if protocol.String() != name {
@@ -19,7 +23,21 @@ func ParseServiceKey(text string) (ServiceKey, error) {
 		}
 		return ServiceKey{Family: FamilyOf(parsed.Addr()), Protocol: protocol, Address: parsed.Addr(), Port: parsed.Port()}, nil
 	}
-	return ServiceKey{}, fmt.Errorf("%q is not a virtual server: it does not begin with TCP, UDP or SCTP", text)
+	return ServiceKey{}, fmt.Errorf("%q is not a virtual server: it does not begin with TCP, UDP, SCTP or firewall mark", text)
+}
+
+// parseFirewallMark takes nothing but the exact spelling of ServiceKey.String.
+func parseFirewallMark(text string) (ServiceKey, bool) {
+	for _, family := range []Family{IPv4, IPv6} {
+		number, isMark := strings.CutPrefix(text, "firewall mark ")
+		number, isFamily := strings.CutSuffix(number, " ("+family.String()+")")
+		mark, err := strconv.ParseUint(number, 10, 32)
+		key := ServiceKey{Family: family, FirewallMark: uint32(mark)}
+		if isMark && isFamily && err == nil && key.String() == text {
+			return key, true
+		}
+	}
+	return ServiceKey{}, false
 }
 
 // ParseDestinationKey reads what DestinationKey.String writes.

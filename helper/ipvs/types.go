@@ -29,6 +29,17 @@ func FamilyOf(address netip.Addr) Family {
 	return IPv6
 }
 
+// String is "IPv4" or "IPv6", or the number of another family.
+func (f Family) String() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	}
+	return fmt.Sprintf("address family %d", uint16(f))
+}
+
 // Bits is the length of an address of the family: 32 or 128.
 func (f Family) Bits() int {
 	if f == IPv4 {
@@ -73,19 +84,15 @@ type ServiceKey struct {
 // String is the key as people read it: "TCP 203.0.113.10:80", "UDP [2001:db8::1]:53" or "firewall mark 7 (IPv4)".
 func (k ServiceKey) String() string {
 	if k.FirewallMark != 0 {
-		if k.Family == IPv6 {
-			return fmt.Sprintf("firewall mark %d (IPv6)", k.FirewallMark)
-		}
-		return fmt.Sprintf("firewall mark %d (IPv4)", k.FirewallMark)
+		return fmt.Sprintf("firewall mark %d (%s)", k.FirewallMark, k.Family)
 	}
 	return k.Protocol.String() + " " + netip.AddrPortFrom(k.Address, k.Port).String()
 }
 
-// Compare orders keys as the operator sends them: firewall marks first, then address (IPv4 before IPv6), port, protocol
-// by name.
+// Compare orders keys as the operator sends them: by address (IPv4 before IPv6), port, protocol by name; firewall marks last.
 func (k ServiceKey) Compare(other ServiceKey) int {
 	return cmp.Or(
-		cmp.Compare(other.FirewallMark, k.FirewallMark),
+		cmp.Compare(k.FirewallMark, other.FirewallMark),
 		cmp.Compare(k.Family, other.Family),
 		k.Address.Compare(other.Address),
 		cmp.Compare(k.Port, other.Port),
@@ -164,13 +171,50 @@ const (
 	TunnelGRE  TunnelType = 2
 )
 
+// String is the type's name on the wire.
+func (t TunnelType) String() string {
+	switch t {
+	case TunnelIPIP:
+		return "ipip"
+	case TunnelGUE:
+		return "gue"
+	case TunnelGRE:
+		return "gre"
+	}
+	return fmt.Sprintf("tunnel type %d", uint8(t))
+}
+
+// The values of Tunnel.Flags (IP_VS_TUNNEL_ENCAP_FLAG_*).
+const (
+	TunnelChecksum       uint16 = 1
+	TunnelRemoteChecksum uint16 = 2
+)
+
 // Tunnel says how packets are wrapped when the forwarding method is Tunneling; zero otherwise.
 type Tunnel struct {
 	Type TunnelType
 	// Port of GUE.
 	Port uint16
-	// Flags: 0 no checksum, 1 checksum, 2 remote checksum offload.
+	// Flags: 0 no checksum, TunnelChecksum, TunnelRemoteChecksum (offload; GUE only).
 	Flags uint16
+}
+
+// String is "ipip", "gue port 6080" or "gre with checksum".
+func (t Tunnel) String() string {
+	text := t.Type.String()
+	if t.Port != 0 {
+		text += fmt.Sprintf(" port %d", t.Port)
+	}
+	switch t.Flags {
+	case 0:
+	case TunnelChecksum:
+		text += " with checksum"
+	case TunnelRemoteChecksum:
+		text += " with remote checksum offload"
+	default:
+		text += fmt.Sprintf(" with flags %#x", t.Flags)
+	}
+	return text
 }
 
 // DestinationKey is the identity of a destination inside a virtual server. The forwarding method is not part of it.
@@ -199,6 +243,14 @@ type Destination struct {
 	// Connections and Stats are read only.
 	Connections Connections
 	Stats       Stats
+}
+
+// MethodText is the forwarding method in words, with the tunnel where there is one: "Tunneling (gue port 6080)".
+func (d Destination) MethodText() string {
+	if d.ForwardingMethod != Tunneling {
+		return d.ForwardingMethod.String()
+	}
+	return fmt.Sprintf("%s (%s)", d.ForwardingMethod, d.Tunnel)
 }
 
 // Connections are the connection counts of a destination.

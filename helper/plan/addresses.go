@@ -14,7 +14,9 @@ import (
 func (p *planner) planAddresses() {
 	wanted := map[netip.Addr]bool{}
 	for key := range p.desired {
-		wanted[key.Address] = true
+		if key.FirewallMark == 0 { // how packets with a mark get here is the host's matter
+			wanted[key.Address] = true
+		}
 	}
 	for _, vip := range sortedAddresses(wanted) {
 		assigned := address.Assigned{Interface: p.request.Interface, Address: vip}

@@ -136,7 +136,7 @@ func describeService(service ipvs.Service) string {
 func describeNewDestination(destination ipvs.Destination) string {
 	text := fmt.Sprintf("weight %d", destination.Weight)
 	if destination.ForwardingMethod != ipvs.DirectRouting {
-		text += " by " + destination.ForwardingMethod.String()
+		text += " by " + destination.MethodText()
 	}
 	if destination.UpperThreshold != 0 {
 		text += fmt.Sprintf(" thresholds %d/%d", destination.UpperThreshold, destination.LowerThreshold)
@@ -149,14 +149,11 @@ func describeEdit(before, after ipvs.Destination) string {
 	if before.Weight != after.Weight {
 		parts = append(parts, fmt.Sprintf("weight %d to %d", before.Weight, after.Weight))
 	}
-	if before.ForwardingMethod != after.ForwardingMethod {
-		parts = append(parts, fmt.Sprintf("forwarding method %s to %s", before.ForwardingMethod, after.ForwardingMethod))
+	if before.ForwardingMethod != after.ForwardingMethod || before.Tunnel != after.Tunnel {
+		parts = append(parts, fmt.Sprintf("forwarding method %s to %s", before.MethodText(), after.MethodText()))
 	}
 	if before.UpperThreshold != after.UpperThreshold || before.LowerThreshold != after.LowerThreshold {
 		parts = append(parts, fmt.Sprintf("thresholds %d/%d to %d/%d", before.UpperThreshold, before.LowerThreshold, after.UpperThreshold, after.LowerThreshold))
-	}
-	if before.Tunnel != after.Tunnel {
-		parts = append(parts, fmt.Sprintf("tunnel %v to %v", before.Tunnel, after.Tunnel))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -33,16 +33,25 @@ type Ownership struct {
 	Addresses map[address.Assigned]bool
 	Drains    map[drain.Key]drain.Term
 	InRange   func(netip.Addr) bool
+	// MarkInRange is nil when no firewall mark may be written.
+	MarkInRange func(uint32) bool
+}
+
+// MayWrite reports whether a virtual server is within our ranges.
+func (o Ownership) MayWrite(key ipvs.ServiceKey) bool {
+	if key.FirewallMark != 0 {
+		return o.MarkInRange != nil && o.MarkInRange(key.FirewallMark)
+	}
+	return o.InRange(key.Address)
 }
 
 // Owns reports whether a virtual server is ours: made by us, and within our ranges.
-func (o Ownership) Owns(key ipvs.ServiceKey) bool {
-	return o.Keys[key] && key.FirewallMark == 0 && o.InRange(key.Address)
-}
+func (o Ownership) Owns(key ipvs.ServiceKey) bool { return o.Keys[key] && o.MayWrite(key) }
 
-// IsOrphan reports whether a virtual server is within our ranges but was not made by us.
+// IsOrphan reports whether a virtual server is within our ranges but was not made by us. A firewall mark never is: marks are
+// numbers that any rule of the host may use, so that only what we made ourselves is ours.
 func (o Ownership) IsOrphan(key ipvs.ServiceKey) bool {
-	return !o.Keys[key] && key.FirewallMark == 0 && o.InRange(key.Address)
+	return !o.Keys[key] && key.FirewallMark == 0 && o.MayWrite(key)
 }
 
 // Observed is what was read from the kernel: of the virtual servers in question those that exist, and of the addresses in
@@ -151,6 +160,9 @@ func (p *planner) planVirtualServer(wanted table.VirtualServer, room *int) {
 	key := wanted.ServiceKey
 	existing, exists := p.observed.VirtualServers[key]
 	switch {
+	case exists && !p.owned.Owns(key) && key.FirewallMark != 0:
+		p.refuseCollision(key, "exists on this director and was not made by owner %s: remove it (ipvsadm -D) or use another mark")
+		return
 	case exists && !p.owned.Owns(key) && !table.Same(wanted, existing):
 		p.refuseCollision(key, "exists on this director with other contents and was not made by owner %s: remove it (ipvsadm -D) or ask for another address")
 		return

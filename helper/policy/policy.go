@@ -23,12 +23,14 @@ const DefaultPath = "/etc/ipvs-operator/policy.json"
 
 // Grant is what one owner may do. Missing optional limits are 0: no limit.
 type Grant struct {
-	Owner              string
-	VirtualServers     []netip.Prefix
-	RealServers        []netip.Prefix
-	Ports              []PortRange
-	ForwardingMethods  []string
-	Interfaces         []string
+	Owner             string
+	VirtualServers    []netip.Prefix
+	RealServers       []netip.Prefix
+	Ports             []PortRange
+	ForwardingMethods []string
+	Interfaces        []string
+	// FirewallMarks whose virtual servers the owner may write; none unless the file grants some.
+	FirewallMarks      []MarkRange
 	MaxVirtualServers  int
 	MaxRealServers     int
 	MaxDeletions       int
@@ -43,6 +45,11 @@ type PortRange struct {
 	First, Last uint16
 }
 
+// MarkRange is a closed range of firewall marks.
+type MarkRange struct {
+	First, Last uint32
+}
+
 type file struct {
 	Owners map[string]*fileGrant `json:"owners"`
 }
@@ -53,6 +60,7 @@ type fileGrant struct {
 	Ports                          []string `json:"ports"`
 	ForwardingMethods              []string `json:"forwardingMethods"`
 	Interfaces                     []string `json:"interfaces"`
+	FirewallMarks                  []string `json:"firewallMarks"`
 	MaxVirtualServers              int      `json:"maxVirtualServers"`
 	MaxRealServersPerVirtualServer int      `json:"maxRealServersPerVirtualServer"`
 	MaxDeletionsPerRequest         int      `json:"maxDeletionsPerRequest"`
@@ -113,9 +121,12 @@ func (sent *fileGrant) parse(owner string) (Grant, error) {
 	if grant.Ports, err = parsePorts(sent.Ports); err != nil {
 		return Grant{}, err
 	}
+	if grant.FirewallMarks, err = parseMarks(sent.FirewallMarks); err != nil {
+		return Grant{}, err
+	}
 	for _, method := range sent.ForwardingMethods {
-		if !slices.Contains([]string{"DirectRouting", "Masquerading", "Tunneling"}, method) {
-			return Grant{}, fmt.Errorf("forwardingMethods: %q is none of DirectRouting, Masquerading, Tunneling", method)
+		if !slices.Contains([]string{"DirectRouting", "Masquerading", "Tunneling", "Local"}, method) {
+			return Grant{}, fmt.Errorf("forwardingMethods: %q is none of DirectRouting, Masquerading, Tunneling, Local", method)
 		}
 	}
 	if len(sent.Interfaces) == 0 {
@@ -162,6 +173,28 @@ func parsePorts(texts []string) ([]PortRange, error) {
 	return ranges, nil
 }
 
+func parseMarks(texts []string) ([]MarkRange, error) {
+	var ranges []MarkRange
+	for _, text := range texts {
+		first, last, isRange := strings.Cut(text, "-")
+		if !isRange {
+			last = first
+		}
+		low, errLow := strconv.ParseUint(first, 10, 32)
+		high, errHigh := strconv.ParseUint(last, 10, 32)
+		if errLow != nil || errHigh != nil || low == 0 || low > high {
+			return nil, fmt.Errorf("firewallMarks: %q is neither a mark nor a range like 1-100", text)
+		}
+		ranges = append(ranges, MarkRange{uint32(low), uint32(high)})
+	}
+	return ranges, nil
+}
+
+// OwnsMark reports whether the owner may write virtual servers of a firewall mark.
+func (g Grant) OwnsMark(mark uint32) bool {
+	return slices.ContainsFunc(g.FirewallMarks, func(marks MarkRange) bool { return marks.First <= mark && mark <= marks.Last })
+}
+
 // Owns reports whether an address lies in the owner's ranges; what does not is foreign.
 func (g Grant) Owns(address netip.Addr) bool { return contains(g.VirtualServers, address) }
 
@@ -175,6 +208,12 @@ func (g Grant) CheckInterface(name string) error {
 
 // CheckKey says which rule forbids the virtual server whatever its contents, or nil.
 func (g Grant) CheckKey(key ipvs.ServiceKey) error {
+	if key.FirewallMark != 0 {
+		if g.OwnsMark(key.FirewallMark) {
+			return nil
+		}
+		return fmt.Errorf("policy rule owners.%s.firewallMarks does not grant mark %d", g.Owner, key.FirewallMark)
+	}
 	if !g.Owns(key.Address) {
 		return fmt.Errorf("policy rule owners.%s.virtualServers (%s) forbids address %s", g.Owner, g.virtualServersText, key.Address)
 	}

@@ -44,6 +44,9 @@ func TestBadPolicies(t *testing.T) {
 		"port too high":          {strings.Replace(good, `"80"`, `"65536"`, 1), `ports: "65536" is neither`},
 		"reversed ports":         {strings.Replace(good, "8000-9000", "9000-8000", 1), `ports: "9000-8000" is neither`},
 		"unknown method":         {strings.Replace(good, `"DirectRouting"`, `"Routing"`, 1), `forwardingMethods: "Routing" is none of`},
+		"mark 0":                 {strings.Replace(good, `"ports"`, `"firewallMarks":["0"],"ports"`, 1), `firewallMarks: "0" is neither a mark nor a range`},
+		"reversed marks":         {strings.Replace(good, `"ports"`, `"firewallMarks":["9-1"],"ports"`, 1), `firewallMarks: "9-1" is neither`},
+		"mark of 33 bits":        {strings.Replace(good, `"ports"`, `"firewallMarks":["4294967296"],"ports"`, 1), `firewallMarks: "4294967296" is neither`},
 		"negative limit":         {strings.Replace(good, `"maxVirtualServers":10`, `"maxVirtualServers":-1`, 1), "a limit cannot be negative"},
 		"limit as text":          {strings.Replace(good, `"maxVirtualServers":10`, `"maxVirtualServers":"10"`, 1), "is not valid"},
 	} {

@@ -20,15 +20,21 @@ func example(t *testing.T, name string) []byte {
 }
 
 func TestRequestExamples(t *testing.T) {
-	web := VirtualServer{Key: Key{"203.0.113.10", 80, "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, DrainSeconds: 30, RealServers: []RealServer{
-		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0}}}
-	tls := VirtualServer{Key: Key{"2001:db8::10", 443, "TCP"}, Scheduler: "wlc", SchedulerFlags: []string{}, Persistence: &Persistence{10800, 128},
-		RealServers: []RealServer{{"2001:db8:0:1::21", 30443, 3, "Masquerading", 1000, 800}}}
+	web := VirtualServer{Key: Key{Address: "203.0.113.10", Port: 80, Protocol: "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, DrainSeconds: 30, RealServers: []RealServer{
+		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0, Tunnel{}}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0, Tunnel{}}}}
+	tls := VirtualServer{Key: Key{Address: "2001:db8::10", Port: 443, Protocol: "TCP"}, Scheduler: "wlc", SchedulerFlags: []string{}, Persistence: &Persistence{10800, 128, ""},
+		RealServers: []RealServer{{"2001:db8:0:1::21", 30443, 3, "Masquerading", 1000, 800, Tunnel{}}}}
+	marked := VirtualServer{Key: Key{FirewallMark: 7, Family: "IPv4"}, Scheduler: "wlc", SchedulerFlags: []string{},
+		RealServers: []RealServer{{"192.0.2.21", 0, 1, "Tunneling", 0, 0, Tunnel{"gue", 6080, true}}, {"2001:db8:0:1::21", 0, 1, "Tunneling", 0, 0, Tunnel{"ipip", 0, false}}}}
+	calls := VirtualServer{Key: Key{Address: "203.0.113.12", Port: 5060, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{},
+		Persistence: &Persistence{300, 32, "sip"}, RealServers: []RealServer{{"203.0.113.12", 5060, 1, "Local", 0, 0, Tunnel{}}}}
 	for name, want := range map[string]Request{
 		"request-ping": {ID: 1, Ping: true},
 		"request-read": {ID: 2, Read: &Read{WhatKeys}},
 		"request-apply": {ID: 3, Apply: &Apply{Fence: Fence{3, 18}, Scope: ScopeListed, Interface: "lo",
-			VirtualServers: []VirtualServer{web, tls}, Absent: []Key{{"203.0.113.11", 53, "UDP"}}}},
+			VirtualServers: []VirtualServer{web, tls}, Absent: []Key{{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}}}},
+		"request-apply-kinds": {ID: 5, Apply: &Apply{Fence: Fence{3, 20}, Scope: ScopeListed, Interface: "lo",
+			VirtualServers: []VirtualServer{marked, calls}, Absent: []Key{{FirewallMark: 8, Family: "IPv6"}}}},
 		"request-apply-all": {ID: 4, Apply: &Apply{Fence: Fence{3, 19}, DryRun: true, Scope: ScopeAll, Interface: "lo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,8 +52,8 @@ func TestAnswerExamples(t *testing.T) {
 		"hello": &Hello{}, "hello-unfit": &Hello{},
 		"response-ping":  &Response{Result: &struct{}{}},
 		"response-apply": &Response{Result: &ApplyResult{}}, "response-read-keys": &Response{Result: &ReadResult{}},
-		"response-read-counters": &Response{Result: &ReadResult{}},
-		"response-fenced":        &Response{}, "response-protocol-error": &Response{},
+		"response-read-counters": &Response{Result: &ReadResult{}}, "response-read-kinds": &Response{Result: &ReadResult{}},
+		"response-fenced": &Response{}, "response-protocol-error": &Response{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			decoder := json.NewDecoder(bytes.NewReader(example(t, name)))

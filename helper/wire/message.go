@@ -34,7 +34,9 @@ type Capabilities struct {
 	NetAdmin          bool     `json:"netAdmin"`
 	Schedulers        []string `json:"schedulers"`
 	ForwardingMethods []string `json:"forwardingMethods"`
-	Families          []string `json:"families"`
+	// TunnelTypes that this kernel keeps; an older one makes plain ipip of the others without a word.
+	TunnelTypes []string `json:"tunnelTypes,omitempty"`
+	Families    []string `json:"families"`
 }
 
 // Fence is the pair that orders writers: the operator's Lease transition count, then its own counter.
@@ -48,17 +50,33 @@ func (f Fence) Less(other Fence) bool {
 	return f.Epoch < other.Epoch || f.Epoch == other.Epoch && f.Generation < other.Generation
 }
 
-// Key names a virtual server as the operator wrote it; nothing about it is known to be valid.
+// Key names a virtual server as the operator wrote it; nothing about it is known to be valid. It is either address, port and
+// protocol, or firewall mark and family; the fields of the other form are zero, and not on the wire.
 type Key struct {
-	Address  string `json:"address"`
-	Port     int64  `json:"port"`
-	Protocol string `json:"protocol"`
+	Address  string `json:"address,omitempty"`
+	Port     int64  `json:"port,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	// FirewallMark is the packet mark that a firewall of the host sets, and Family IPv4 or IPv6.
+	FirewallMark int64  `json:"firewallMark,omitempty"`
+	Family       string `json:"family,omitempty"`
 }
 
 // Persistence is IPVS persistence: seconds, and the prefix under which clients count as one.
 type Persistence struct {
 	TimeoutSeconds int64 `json:"timeoutSeconds"`
 	PrefixLength   int64 `json:"prefixLength"`
+	// Engine is the name of a persistence engine ("sip": one call, one real server); empty for none.
+	Engine string `json:"engine,omitempty"`
+}
+
+// Tunnel says how packets are wrapped on the way to a real server of forwarding method Tunneling.
+type Tunnel struct {
+	// Type is ipip, gue or gre.
+	Type string `json:"type"`
+	// Port on which the real server unwraps; gue only.
+	Port int64 `json:"port,omitempty"`
+	// Checksum of the outer header; gue and gre only.
+	Checksum bool `json:"checksum"`
 }
 
 // VirtualServer is one virtual server, whole, as the operator wants it. Values are not validated yet.
@@ -82,6 +100,8 @@ type RealServer struct {
 	ForwardingMethod string `json:"forwardingMethod"`
 	UpperThreshold   int64  `json:"upperThreshold"`
 	LowerThreshold   int64  `json:"lowerThreshold"`
+	// Tunnel is set with forwarding method Tunneling, and only then.
+	Tunnel Tunnel `json:"tunnel,omitzero"`
 }
 
 // Class says what an error means to the caller; see docs/wire-protocol.md.

@@ -76,14 +76,23 @@ type sentApply struct {
 }
 
 type sentKey struct {
-	Address  *string `json:"address"`
-	Port     *int64  `json:"port"`
-	Protocol *string `json:"protocol"`
+	Address      *string `json:"address"`
+	Port         *int64  `json:"port"`
+	Protocol     *string `json:"protocol"`
+	FirewallMark *int64  `json:"firewallMark"`
+	Family       *string `json:"family"`
 }
 
 type sentPersistence struct {
-	TimeoutSeconds *int64 `json:"timeoutSeconds"`
-	PrefixLength   *int64 `json:"prefixLength"`
+	TimeoutSeconds *int64  `json:"timeoutSeconds"`
+	PrefixLength   *int64  `json:"prefixLength"`
+	Engine         *string `json:"engine"`
+}
+
+type sentTunnel struct {
+	Type     *string `json:"type"`
+	Port     *int64  `json:"port"`
+	Checksum *bool   `json:"checksum"`
 }
 
 type sentVirtualServer struct {
@@ -98,12 +107,13 @@ type sentVirtualServer struct {
 }
 
 type sentRealServer struct {
-	Address          *string `json:"address"`
-	Port             *int64  `json:"port"`
-	Weight           *int64  `json:"weight"`
-	ForwardingMethod *string `json:"forwardingMethod"`
-	UpperThreshold   *int64  `json:"upperThreshold"`
-	LowerThreshold   *int64  `json:"lowerThreshold"`
+	Address          *string     `json:"address"`
+	Port             *int64      `json:"port"`
+	Weight           *int64      `json:"weight"`
+	ForwardingMethod *string     `json:"forwardingMethod"`
+	UpperThreshold   *int64      `json:"upperThreshold"`
+	LowerThreshold   *int64      `json:"lowerThreshold"`
+	Tunnel           *sentTunnel `json:"tunnel"`
 }
 
 // DecodeRequest reads one request strictly. The id is returned as far as it could be read (else 0), so that even a
@@ -201,7 +211,12 @@ func decodeApply(body []byte) (*Apply, error) {
 func missing(field string) error { return fmt.Errorf("field %q is missing", field) }
 
 func (sent sentKey) complete() (Key, error) {
+	if sent.FirewallMark != nil {
+		return sent.completeMark()
+	}
 	switch {
+	case sent.Family != nil:
+		return Key{}, fmt.Errorf("field \"family\" belongs to firewallMark: an address has its own")
 	case sent.Address == nil:
 		return Key{}, missing("address")
 	case sent.Port == nil:
@@ -209,7 +224,17 @@ func (sent sentKey) complete() (Key, error) {
 	case sent.Protocol == nil:
 		return Key{}, missing("protocol")
 	}
-	return Key{*sent.Address, *sent.Port, *sent.Protocol}, nil
+	return Key{Address: *sent.Address, Port: *sent.Port, Protocol: *sent.Protocol}, nil
+}
+
+func (sent sentKey) completeMark() (Key, error) {
+	switch {
+	case sent.Address != nil || sent.Port != nil || sent.Protocol != nil:
+		return Key{}, fmt.Errorf("field \"firewallMark\" stands in place of address, port and protocol, not beside them")
+	case sent.Family == nil:
+		return Key{}, missing("family")
+	}
+	return Key{FirewallMark: *sent.FirewallMark, Family: *sent.Family}, nil
 }
 
 func (sent sentVirtualServer) complete() (VirtualServer, error) {
@@ -232,7 +257,13 @@ func (sent sentVirtualServer) complete() (VirtualServer, error) {
 		if sent.Persistence.TimeoutSeconds == nil || sent.Persistence.PrefixLength == nil {
 			return VirtualServer{}, missing("persistence.timeoutSeconds or persistence.prefixLength")
 		}
-		virtualServer.Persistence = &Persistence{*sent.Persistence.TimeoutSeconds, *sent.Persistence.PrefixLength}
+		virtualServer.Persistence = &Persistence{TimeoutSeconds: *sent.Persistence.TimeoutSeconds, PrefixLength: *sent.Persistence.PrefixLength}
+		if sent.Persistence.Engine != nil {
+			virtualServer.Persistence.Engine = *sent.Persistence.Engine
+		}
+	}
+	if sent.DrainSeconds != nil {
+		virtualServer.DrainSeconds = *sent.DrainSeconds
 	}
 	if sent.DrainSeconds != nil {
 		virtualServer.DrainSeconds = *sent.DrainSeconds
@@ -262,5 +293,16 @@ func (sent sentRealServer) complete() (RealServer, error) {
 	case sent.LowerThreshold == nil:
 		return RealServer{}, missing("lowerThreshold")
 	}
-	return RealServer{*sent.Address, *sent.Port, *sent.Weight, *sent.ForwardingMethod, *sent.UpperThreshold, *sent.LowerThreshold}, nil
+	realServer := RealServer{Address: *sent.Address, Port: *sent.Port, Weight: *sent.Weight, ForwardingMethod: *sent.ForwardingMethod,
+		UpperThreshold: *sent.UpperThreshold, LowerThreshold: *sent.LowerThreshold}
+	if sent.Tunnel != nil {
+		if sent.Tunnel.Type == nil || sent.Tunnel.Checksum == nil {
+			return RealServer{}, missing("tunnel.type or tunnel.checksum")
+		}
+		realServer.Tunnel = Tunnel{Type: *sent.Tunnel.Type, Checksum: *sent.Tunnel.Checksum}
+		if sent.Tunnel.Port != nil {
+			realServer.Tunnel.Port = *sent.Tunnel.Port
+		}
+	}
+	return realServer, nil
 }

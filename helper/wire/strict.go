@@ -15,7 +15,8 @@ import (
 var fieldNames = func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range strings.Fields(hostFieldNames + packetRulesFieldNames + `id op what epoch generation dryRun scope interface virtualServers absent address port protocol
-		scheduler schedulerFlags persistence timeoutSeconds prefixLength onePacket drainSeconds realServers weight forwardingMethod upperThreshold lowerThreshold`) {
+		scheduler schedulerFlags persistence timeoutSeconds prefixLength onePacket drainSeconds realServers weight forwardingMethod upperThreshold lowerThreshold
+		firewallMark family engine tunnel type checksum`) {
 		names[name] = true
 	}
 	return names
