@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
-/** The configuration file, YAML or JSON; every field has a default. Documented in docs/configuration.md. */
+/** The configuration file, YAML or JSON; every field has a default. */
 const configFile = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** Services of type LoadBalancer without a class are ours too. */

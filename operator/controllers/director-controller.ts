@@ -154,6 +154,8 @@ export class DirectorController {
   }
 
   async #writeStatus(name: string, director: Parsed<Director>): Promise<Outcome> {
+    const pause = this.#pacer.pause(name);
+    if (pause > 0) return { kind: 'retryAfter', milliseconds: pause };
     const report = this.#options.fleet.member(name)?.lane.report();
     // While it is being connected for the first time there is nothing to tell, and a restart shall not be seen in every status.
     if (report === undefined || isUndecided(report)) return DONE;

@@ -38,6 +38,8 @@ export class PoolController {
       metrics.poolGone(name);
       return DONE;
     }
+    const pause = this.#pacer.pause(name);
+    if (pause > 0) return { kind: 'retryAfter', milliseconds: pause };
     const members = pool.ok ? this.#options.fleet.selectedBy(pool.value) : [];
     if (members.some(isUndecided)) return DONE;
     const usage = book.usage(name);

@@ -18,6 +18,12 @@ export class StatusPacer {
     this.#pace = pace;
   }
 
+  /** Milliseconds before which no write would be let through anyway: computing a status can wait as long. */
+  pause(name: string): number {
+    const last = this.#written.get(name);
+    return last === undefined ? 0 : Math.max(0, last.at + this.#pace.urgentMs - this.#clock.monotonic());
+  }
+
   /**
    * @param urgent what people must read soon, in any comparable form.
    * @param all the whole status.
