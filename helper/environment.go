@@ -14,6 +14,7 @@ import (
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/policy"
+	"ipvs-operator.io/helper/settings"
 	"ipvs-operator.io/helper/wire"
 )
 
@@ -68,23 +69,30 @@ type environment struct {
 	facts  host.Facts
 	kernel ipvs.Kernel
 	engine *apply.Engine
+	// settings are the director's own, beside its table.
+	settings settings.Kernel
 }
 
 func newEnvironment(chosen options) *environment {
 	e := &environment{options: chosen, facts: host.Root("/").Discover()}
 	var addresses address.Kernel
 	if chosen.fakeKernel {
-		e.kernel, addresses = ipvs.NewFake(), address.NewFake("lo", "eth0", "dummy0")
+		table := ipvs.NewFake()
+		e.kernel, addresses = table, address.NewFake("lo", "eth0", "dummy0")
+		e.settings = settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()}
 		e.facts.Schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf"}
 		e.facts.Families = []string{"IPv4", "IPv6"}
 	} else {
-		e.kernel, addresses = ipvs.NewNetlink(), address.NewNetlink()
+		table := ipvs.NewNetlink()
+		e.kernel, addresses = table, address.NewNetlink()
+		e.settings = settings.Combined{Settings: table, Sysctls: settings.Proc{}}
 	}
 	// At boot /run is empty; where we may, we make the directory ourselves. Where not, using it gives the reason.
 	_ = os.MkdirAll(chosen.stateDir, 0o755)
 	e.engine = &apply.Engine{
 		IPVS:      e.kernel,
 		Addresses: addresses,
+		Host:      e.settings,
 		Ledger:    ledger.Open(chosen.stateDir, chosen.owner, e.facts.Netns, e.facts.BootID),
 		Lock:      ledger.NewLock(chosen.stateDir, e.facts.Netns),
 		Policy:    func() (policy.Grant, error) { return policy.Load(chosen.policyPath, chosen.owner) },

@@ -60,6 +60,7 @@ func (e *Engine) complete(j *job, result wire.ApplyResult) (wire.ApplyResult, *w
 		return wire.ApplyResult{}, failure("read the ledger", err)
 	}
 	j.around.complete(&result)
+	j.around.complete(&result)
 	result.TotalWrites = record.TotalWrites
 	result.TableHash = e.tally.sum.String()
 	result.Counts = e.tally.counts()

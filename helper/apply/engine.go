@@ -14,6 +14,7 @@ import (
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/plan"
 	"ipvs-operator.io/helper/policy"
+	"ipvs-operator.io/helper/settings"
 	"ipvs-operator.io/helper/wire"
 )
 
@@ -24,6 +25,7 @@ const maxRounds = 4
 type Engine struct {
 	IPVS      ipvs.Kernel
 	Addresses address.Kernel
+	Host      settings.Kernel
 	Ledger    *ledger.Ledger
 	Lock      *ledger.Lock
 	// Policy reads the grant anew for each request, so that a change of the file counts at once.
@@ -52,6 +54,7 @@ type job struct {
 	// newKeys and newAddresses were not ours before this request: should the kernel say that they exist, they are not.
 	newKeys      map[ipvs.ServiceKey]bool
 	newAddresses map[address.Assigned]bool
+	around       around
 }
 
 // Apply carries out one apply. The error is set when nothing was done at all.
@@ -82,8 +85,16 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 	if err := e.observe(j); err != nil {
 		return wire.ApplyResult{}, failure("read the kernel's table", err)
 	}
+	settingsChanges, err := e.planHost(j)
+	if err != nil {
+		return wire.ApplyResult{}, failure("read the director's settings", err)
+	}
 	if sent.DryRun {
+		j.around.announce(settingsChanges)
 		return e.answerDryRun(j)
+	}
+	if err := e.applyHost(j, settingsChanges); err != nil {
+		return wire.ApplyResult{}, err
 	}
 	if err := e.converge(j); err != nil {
 		return wire.ApplyResult{}, err

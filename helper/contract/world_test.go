@@ -14,10 +14,12 @@ import (
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/settings"
 )
 
 // world is a network namespace with an empty IPVS table, and interfaces lo and eth0 without VIPs.
 type world struct {
+	settings  settings.Kernel
 	ipvs      ipvs.Kernel
 	addresses address.Kernel
 	// lossy is the same table through a connection that loses acknowledgements.
@@ -51,6 +53,7 @@ func fakeWorld(stateDir string) *world {
 	table := ipvs.NewFake()
 	return &world{
 		stateDir:  stateDir,
+		settings:  settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()},
 		ipvs:      table,
 		addresses: address.NewFake("lo", "eth0"),
 		lossy:     func() ipvs.Kernel { return &forgetful{Kernel: table} },
@@ -88,6 +91,7 @@ func realWorld(t *testing.T) *world {
 	table, addresses := ipvs.NewNetlink(), address.NewNetlink()
 	t.Cleanup(func() { _, _ = table.Close(), addresses.Close() })
 	return &world{
+		settings:  settings.Combined{Settings: table, Sysctls: settings.Proc{}},
 		ipvs:      table,
 		addresses: addresses,
 		lossy:     func() ipvs.Kernel { return ipvs.NewNetlinkWithBuffer(1) },

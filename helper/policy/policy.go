@@ -23,6 +23,8 @@ const DefaultPath = "/etc/ipvs-operator/policy.json"
 
 // Grant is what one owner may do. Missing optional limits are 0: no limit.
 type Grant struct {
+	Host HostGrant
+
 	Owner             string
 	VirtualServers    []netip.Prefix
 	RealServers       []netip.Prefix
@@ -55,6 +57,8 @@ type file struct {
 }
 
 type fileGrant struct {
+	Host HostGrant `json:"host"`
+
 	VirtualServers                 []string `json:"virtualServers"`
 	RealServers                    []string `json:"realServers"`
 	Ports                          []string `json:"ports"`
@@ -122,6 +126,10 @@ func (sent *fileGrant) parse(owner string) (Grant, error) {
 		return Grant{}, err
 	}
 	if grant.FirewallMarks, err = parseMarks(sent.FirewallMarks); err != nil {
+		return Grant{}, err
+	}
+	grant.Host = sent.Host
+	if err := grant.Host.check(); err != nil {
 		return Grant{}, err
 	}
 	for _, method := range sent.ForwardingMethods {
