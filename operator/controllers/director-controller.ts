@@ -220,8 +220,8 @@ function selectionPrint(director: Parsed<Director> | undefined): string {
 }
 
 /** Everything but what moves with each change of the table or each connection of a client. */
-function urgentPart({ connections, totalWrites, lastSyncTime, ...rest }: DirectorStatus): unknown {
-  return rest;
+function urgentPart(status: DirectorStatus): unknown {
+  return { ...status, connections: undefined, totalWrites: undefined, lastSyncTime: undefined };
 }
 
 function eventReason(reason: string): string {
