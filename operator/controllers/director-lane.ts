@@ -328,7 +328,7 @@ export class DirectorLane {
     if (step.kind === 'done') {
       this.#state.held = held;
       this.#state.drift = undefined;
-      this.#provenHash = this.#state.tableHash;
+      this.#prove(this.#state.tableHash);
       this.#refusals = 0;
       this.#syncNeeded = this.#spec.ok && this.#spec.director.interface !== context.interface;
     }
@@ -346,7 +346,7 @@ export class DirectorLane {
     const plan = await this.#patiently(planRepair(context));
     if ('kind' in plan) return this.#conclude(plan);
     if (plan.length === 0 && found.kind === 'unproven') {
-      this.#provenHash = found.hash;
+      this.#prove(found.hash);
       this.#state.drift = undefined;
       return this.#conclude({ kind: 'done' });
     }
@@ -356,6 +356,11 @@ export class DirectorLane {
     }
     await this.#fullSync(context);
     if (plan.length > 0 && !this.#syncNeeded) this.#options.listener.onRepaired(describeChanges(plan));
+  }
+
+  /** A hash says nothing about what was not looked at because it must not be touched. */
+  #prove(hash: string | undefined): void {
+    this.#provenHash = this.#table.intents.partlyFrozen ? undefined : hash;
   }
 
   /** What becomes of the lane after an exchange. */

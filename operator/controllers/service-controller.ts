@@ -133,7 +133,10 @@ export class ServiceController {
   async #publish(service: LoadBalancedService, decision: VipDecision, placement: Placement): Promise<Outcome> {
     const { key } = service;
     const { pool, directors, problems, notes, undecided } = placement;
-    const status = serviceStatus({ service, decision, pool, directors, problems, notes });
+    const computed = serviceStatus({ service, decision, pool, directors, problems, notes });
+    // An address that is given up stays published until the new one works.
+    const kept = service.ingress.filter(({ ip }) => this.#options.book.leavingOf(key).includes(ip));
+    const status = computed.ingress.length === 0 ? { ...computed, ingress: kept } : computed;
     const settled = isProgrammed(status.conditions) && this.#options.book.leavingOf(key).length === 0;
     if (settled && directors.every(({ ready, state }) => !ready || state === 'Programmed')) this.#unsettled.delete(key);
     else this.#unsettled.add(key);

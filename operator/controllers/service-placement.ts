@@ -95,7 +95,8 @@ export class ServicePlacement {
     for (const member of members) {
       if (used(member)) continue;
       // Make before break: a director that is no longer selected keeps serving until another one does.
-      if (served || isDrained(member)) this.#leave(member, key, [...addresses, ...book.leavingOf(key)]);
+      if ((served && kept.length === 0) || isDrained(member))
+        this.#leave(member, key, [...addresses, ...book.leavingOf(key)]);
       else if (member.lane.has(key)) member.lane.assign(key, already(member), givingUp);
       else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...book.leavingOf(key)]);
     }

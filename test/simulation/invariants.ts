@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { matchesSelector } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../../operator/model/load-balanced-service.ts';
 import { formatVirtualServerKey } from '../../operator/model/virtual-server.ts';
 import type { World } from '../builders/a-world.ts';
@@ -16,6 +17,14 @@ interface Snapshot {
   readonly starts: number;
 }
 
+/** The address of a Service, what it asked for when that was published, and whether it has asked for anything else since. */
+interface Publication {
+  readonly uid: string;
+  readonly address: string;
+  readonly asked: string;
+  askedElse: boolean;
+}
+
 /**
  * Watches a world and says at once when one of the invariants of the design is broken. Every Service of the simulation has ports of its
  * own, so that a port tells whose a virtual server is.
@@ -25,6 +34,8 @@ export class Invariants {
   readonly #portOwner: (port: number) => ServiceKey;
   /** Directors whose table was disturbed from outside during the step: rebooted, or changed behind our back. */
   readonly disturbed = new Set<string>();
+  /** The address of each Service, and what it asked for when that was published. */
+  readonly #published = new Map<ServiceKey, Publication>();
   #before: Snapshot;
   readonly #fences = new Map<string, { epoch: number; generation: number; boot: number; seen: number }>();
 
@@ -71,19 +82,21 @@ export class Invariants {
     }
   }
 
-  /** I2: an address that is published changes only when the Service asks for another. */
+  /** I2: an address that is published changes only when the Service has asked for something else since it was published. */
   #addressesStay(): void {
-    for (const [key, { uid, ingress, request }] of this.#before.services) {
-      const now = this.#world.api.services.get(key);
-      if (now === undefined || now.uid !== uid || !now.wanted || ingress.length === 0 || now.ingress.length === 0)
-        continue;
-      if (JSON.stringify(now.request) !== JSON.stringify(request)) continue;
-      if (request.addresses.length > 0 && !request.addresses.includes(ingress[0]?.ip as never)) continue;
-      assert.equal(
-        now.ingress[0]?.ip,
-        ingress[0]?.ip,
-        `I2: the address of ${key} changed although nobody asked for it`,
-      );
+    for (const { key, uid, wanted, ingress, request } of this.#world.api.services.values()) {
+      const address = ingress[0]?.ip;
+      const asked = JSON.stringify(request);
+      const before = this.#published.get(key);
+      if (!wanted || before?.uid !== uid) this.#published.delete(key);
+      else if (asked !== before.asked) before.askedElse = true;
+      else if (address !== undefined && address !== before.address) {
+        assert.ok(before.askedElse, `I2: the address of ${key} changed although nobody asked for it`);
+      }
+      if (!wanted || address === undefined) continue;
+      if (this.#published.get(key)?.address !== address) {
+        this.#published.set(key, { uid, address, asked, askedElse: false });
+      }
     }
   }
 
@@ -97,6 +110,8 @@ export class Invariants {
       for (const [service, before] of this.#before.services) {
         const after = this.#world.api.services.get(service);
         if (after === undefined || !before.wanted || !after.wanted || after.uid !== before.uid) continue;
+        const pool = this.#world.api.pools.get(after.allocatedFromPool ?? '');
+        if (pool?.ok !== true || !matchesSelector(director.value.labels, pool.value.directorSelector)) continue;
         for (const { ip } of before.ingress) {
           if (!after.ingress.some((entry) => entry.ip === ip)) continue;
           for (const { port, protocol } of before.ports) {

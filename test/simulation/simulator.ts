@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Director, DirectorState } from '../../operator/model/director.ts';
-import { type ServiceKey, serviceKey } from '../../operator/model/load-balanced-service.ts';
+import type { IpAddress } from '../../operator/model/ip-address.ts';
+import { type LoadBalancedService, type ServiceKey, serviceKey } from '../../operator/model/load-balanced-service.ts';
 import { EXCLUDE_NODE_LABEL } from '../../operator/model/names.ts';
 import { aDirector } from '../builders/a-director.ts';
 import { aNode } from '../builders/a-node.ts';
@@ -22,6 +23,8 @@ const SERVICES = 8;
 const DIRECTORS = ['lb-1', 'lb-2', 'lb-3'];
 const PORTS_PER_SERVICE = 4;
 const FIRST_PORT = 1_000;
+const WEB = ['203.0.113.10', '203.0.113.11', '203.0.113.12', '203.0.113.13', '203.0.113.14'];
+const EDGE = ['203.0.113.20', '203.0.113.21', '203.0.113.22'];
 
 /** Long enough for every back-off, slow retry and verification to have come round. */
 const CONVERGE_MS = 240_000;
@@ -46,7 +49,16 @@ export class Simulation {
     this.#dice = new FakeClock(seed * 7_919 + 13);
     this.#world = new World({
       seed,
-      pools: [aPool({ addresses: ['203.0.113.10-203.0.113.14'] })],
+      pools: [
+        aPool({ addresses: ['203.0.113.10-203.0.113.14'] }),
+        aPool({
+          name: 'edge',
+          createdAt: 1_500,
+          addresses: ['203.0.113.20-203.0.113.22'],
+          autoAssign: false,
+          directorSelector: { matchLabels: { edge: 'yes' } },
+        }),
+      ],
       directors: DIRECTORS.slice(0, 2).map((name) => this.#directorObject(name)),
     });
     this.#invariants = new Invariants(this.#world, ownerOfPort);
@@ -112,6 +124,7 @@ export class Simulation {
       { name: 'connections drop', weight: 4, happens: () => this.#anyHost().dropSessions() },
       { name: 'apply goes wrong', weight: 10, happens: () => this.#failApply() },
       { name: 'director changes state', weight: 4, happens: () => this.#changeState() },
+      { name: 'director changes its label', weight: 3, happens: () => this.#changeLabel() },
       { name: 'Director object comes or goes', weight: 3, happens: () => this.#toggleDirector() },
       { name: 'pool is paused or resumed', weight: 2, happens: () => this.#togglePause() },
       { name: 'Secret vanishes or returns', weight: 2, happens: () => this.#toggleSecret() },
@@ -132,15 +145,21 @@ export class Simulation {
       { length: 1 + this.#roll(2) },
       (_, i) => FIRST_PORT + index * PORTS_PER_SERVICE + ((i + this.#roll(2)) % PORTS_PER_SERVICE),
     );
-    const asks = this.#roll(4) === 0 ? [`203.0.113.${10 + this.#roll(5)}`] : [];
+    const request = this.#roll(3) === 0 || old === undefined ? this.#wish() : old.request;
     const service = aService({
       name: nameOf(index),
       uid: old?.uid ?? `uid-${++this.#uids}`,
       createdAt: old?.createdAt ?? this.#world.clock.now(),
       ports: [...new Set(ports)].map((port) => aServicePort({ name: `p${port}`, port })),
-      request: { addresses: this.#roll(3) === 0 || old === undefined ? asks : old.request.addresses },
+      request,
     });
     this.#world.api.putService(service);
+  }
+
+  #wish(): { readonly addresses?: readonly string[]; readonly pool?: string } {
+    const kind = this.#roll(8);
+    if (kind < 2) return { addresses: [`203.0.113.${10 + this.#roll(5)}`] };
+    return kind < 4 ? { pool: 'edge' } : {};
   }
 
   #changeNode(): void {
@@ -181,6 +200,13 @@ export class Simulation {
     this.#world.api.putDirector({ ok: true, value: { ...director.value, state } });
   }
 
+  #changeLabel(): void {
+    const director = this.#world.api.directors.get(this.#anyDirector());
+    if (director?.ok !== true) return;
+    const labels: Record<string, string> = director.value.labels.edge === 'yes' ? {} : { edge: 'yes' };
+    this.#world.api.putDirector({ ok: true, value: { ...director.value, labels } });
+  }
+
   /** A director that is taken out is decommissioned: what it held is gone with it. */
   #toggleDirector(): void {
     const name = this.#pick(DIRECTORS);
@@ -194,7 +220,7 @@ export class Simulation {
   }
 
   #togglePause(): void {
-    const pool = this.#world.api.pools.get('web');
+    const pool = this.#world.api.pools.get(this.#pick(['web', 'edge']));
     if (pool?.ok === true) this.#world.api.putPool({ ok: true, value: { ...pool.value, paused: !pool.value.paused } });
   }
 
@@ -243,9 +269,11 @@ export class Simulation {
     }
     if (api.directors.size === 0) this.#world.addDirector(this.#directorObject('lb-1'));
     const [first] = api.directors.values();
-    if (first?.ok === true) api.putDirector({ ok: true, value: { ...first.value, state: 'Active' } });
-    const pool = api.pools.get('web');
-    if (pool?.ok === true) api.putPool({ ok: true, value: { ...pool.value, paused: false } });
+    const labels = { edge: 'yes' };
+    if (first?.ok === true) api.putDirector({ ok: true, value: { ...first.value, state: 'Active', labels } });
+    for (const pool of [...api.pools.values()]) {
+      if (pool.ok) api.putPool({ ok: true, value: { ...pool.value, paused: false } });
+    }
     api.putSecret('director-ssh', 'the private key');
     if (!this.#world.running) this.#start();
   }
@@ -260,18 +288,19 @@ export class Simulation {
         `I10: the table of ${name} is not what it should be`,
       );
     }
-    const inUse = new Set([...this.#world.api.services.values()].flatMap(({ ingress }) => ingress.map(({ ip }) => ip)));
     for (const service of this.#world.api.services.values()) {
-      const { finalizers } = service;
-      if (!service.wanted) assert.deepEqual(finalizers, [], `I10: ${service.key} should have been released`);
-      if (!service.wanted || service.ingress.length > 0) continue;
-      const wishes = service.request.addresses;
-      const possible = wishes.length > 0 ? wishes.some((ip) => !inUse.has(ip)) : inUse.size < 5;
-      assert.ok(
-        !possible,
-        `I10: ${service.key} has no address although one is free: ${JSON.stringify(service.conditions)}`,
-      );
+      const { key, finalizers, wanted, ingress } = service;
+      if (!wanted) assert.deepEqual(finalizers, [], `I10: ${key} should have been released`);
+      if (!wanted || ingress.length > 0) continue;
+      const said = JSON.stringify(service.conditions);
+      assert.ok(!this.#canHaveAddress(service), `I10: ${key} has no address although one is free: ${said}`);
     }
+  }
+
+  #canHaveAddress({ request }: LoadBalancedService): boolean {
+    const inUse = new Set([...this.#world.api.services.values()].flatMap(({ ingress }) => ingress.map(({ ip }) => ip)));
+    const from = request.pool === 'edge' ? EDGE : WEB;
+    return (request.addresses.length > 0 ? request.addresses : from).some((ip) => !inUse.has(ip as IpAddress));
   }
 
   /** I10, second half: what has converged is left alone. */
