@@ -104,6 +104,9 @@ export class FakeDirectorTable {
 
   /** The ledger is lost and the kernel is not: what was ours becomes an orphan, and fencing and counting begin anew. */
   loseLedger(): void {
+    for (const [object, each] of this.#kernel) {
+      this.#kernel.set(object, { ...each, realServers: [...each.realServers, ...this.#drains.of(each)] });
+    }
     this.#ledger.clear();
     this.#ownAddresses.clear();
     this.#drains.forget();

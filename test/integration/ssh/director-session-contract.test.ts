@@ -1,3 +1,4 @@
+import { drainingCases } from './contract-draining.ts';
 import { refusingCases } from './contract-refusing.ts';
 import type { CaseSubject } from './contract-requests.ts';
 import { sessionCases } from './contract-session.ts';
@@ -25,6 +26,7 @@ for (const [name, startSubject] of subjects) {
 
     sessionCases(at);
     writingCases(at);
+    drainingCases(at);
     refusingCases(at);
   });
 }
