@@ -28,7 +28,9 @@ async function main(): Promise<number> {
     narrator.say('\ndemo: ok');
     return 0;
   } catch (cause) {
-    narrator.say(`\ndemo: failed in ${narrator.position}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    const seen = await lab.kubectl(['get', 'dir,lbpool,svc', '-A', '-o', 'wide'], { check: false });
+    narrator.say(`\n${seen.stdout}${seen.stderr}`);
+    narrator.say(`demo: failed in ${narrator.position}: ${cause instanceof Error ? cause.message : String(cause)}`);
     return 1;
   } finally {
     lab.close();

@@ -3,6 +3,7 @@ import { Cluster } from '../e2e/cluster.ts';
 import type { Patience } from '../e2e/eventually.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { tableOf } from '../e2e/kernel.ts';
+import type { ClientName } from '../lab/addresses.ts';
 import type { Lab } from '../lab/lab.ts';
 import { LabDir } from '../lab/lab-dir.ts';
 import { runProgram } from '../lab/run-program.ts';
@@ -45,7 +46,8 @@ export class Stage {
   }
 
   /** Asks so many times over HTTP and shows who answered how often. Returns the names of the pods. */
-  async curl(client: string, address: string, times: number): Promise<Set<string>> {
+  async curl(client: ClientName, address: string, times: number): Promise<Set<string>> {
+    await this.#untilAnswers(client, address);
     const script = `for i in $(seq ${times}); do curl -sS --max-time 5 http://${address}/hostname && echo; done | sort | uniq -c`;
     const lines = (await this.client(client, script)).trim().split('\n');
     const counts = new Map(
@@ -56,10 +58,26 @@ export class Stage {
     return new Set(counts.keys());
   }
 
+  /** kube-proxy on the nodes hears of a new address a moment after the user: waits, unseen, for a few answers in a row. */
+  async #untilAnswers(client: ClientName, address: string): Promise<void> {
+    await eventually(`${address} to answer ${client}`, async () => {
+      for (let n = 0; n < 5; n += 1) {
+        const { status, error } = await this.lab.client(client).get(`http://${address}/hostname`);
+        assert.equal(status, 200, error ?? `status ${status}`);
+      }
+      return true;
+    });
+  }
+
   /** Shows the director's table as ipvsadm prints it; returns it parsed. */
   async ipvsadm(director: DirectorVm) {
-    this.narrator.command(director.name, 'ipvsadm -Ln', await director.read('ipvsadm -Ln'));
+    this.narrator.command(this.nameOf(director), 'ipvsadm -Ln', await director.read('ipvsadm -Ln'));
     return tableOf(director);
+  }
+
+  /** The Director object of that machine, as config/samples names it. */
+  nameOf(director: DirectorVm): string {
+    return `lb-${this.lab.directors.indexOf(director) + 1}`;
   }
 
   /** Waits, with the demo's own bound, until a look finds what it looks for; then says so. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { tableOf } from '../e2e/kernel.ts';
+import { tableOf, totalWritesOf } from '../e2e/kernel.ts';
 import { directRouting, nodesOf } from '../e2e/nodes.ts';
 import type { Stage } from './stage.ts';
 
@@ -25,7 +25,7 @@ export const STORY: readonly Step[] = [
     play: async (stage) => {
       await stage.kubectl('get nodes');
       await stage.kubectl('create deployment web --image=agnhost --replicas=2');
-      await stage.kubectl('rollout status deployment/web --timeout=120s', (line) => line.includes('success'));
+      await stage.kubectl('rollout status deployment/web --timeout=120s', isAbout(/success/));
       await stage.kubectl('apply -f config/samples/service.yaml');
       assert.match(await stage.kubectl('get service web'), /<pending>/);
     },
@@ -88,7 +88,7 @@ export const STORY: readonly Step[] = [
     title: 'A client outside the cluster',
     why: 'The router spreads one client over both directors; two others go by one director each. Pods on both nodes answer, straight to the client.',
     play: async (stage, { address }) => {
-      for (const client of ['client', 'client-director-1', 'client-director-2']) {
+      for (const client of ['client', 'client-director-1', 'client-director-2'] as const) {
         const pods = await stage.wait(`${client} is answered by both pods`, async () => {
           const seen = await stage.curl(client, address, 12);
           return seen.size === 2 && seen;
@@ -103,23 +103,44 @@ export const STORY: readonly Step[] = [
     play: async (stage, { address }) => {
       const [first] = await nodesOf(stage.lab);
       assert.ok(first);
-      const loop = await stage.lab.client('client').loop(`http://${address}/hostname`);
+      const loop = await stage.lab.client('client').loop(`http://${address}/hostname`, { requestsPerSecond: 40 });
+      await loop.reaches(20);
       await stage.kubectl('scale deployment web --replicas=4');
-      await stage.kubectl('rollout status deployment/web --timeout=120s', (line) => line.includes('success'));
+      await stage.kubectl('rollout status deployment/web --timeout=120s', isAbout(/success/));
       await stage.kubectl(`label node ${first.name} ${EXCLUDE}=true`);
       for (const director of stage.lab.directors) {
-        await stage.wait(`${first.name} has left ${director.name}`, async () => {
+        await stage.wait(`${first.name} gets no new connection from ${stage.nameOf(director)}`, async () => {
           const entry = (await tableOf(director)).get(`TCP ${address}:80`);
           return entry?.realServers.every((real) => !real.startsWith(`${first.address}:`));
         });
       }
       await stage.kubectl(`label node ${first.name} ${EXCLUDE}-`);
       for (const director of stage.lab.directors) {
-        await stage.wait(`${first.name} is back on ${director.name}`, async () => {
+        await stage.wait(`${first.name} is back on ${stage.nameOf(director)}`, async () => {
           const entry = (await tableOf(director)).get(`TCP ${address}:80`);
           return entry?.realServers.includes(`${first.address}:80 DirectRouting 1`);
         });
       }
+      await loop.reaches(20);
+      const { requests, failures } = await loop.stop();
+      assert.deepEqual(failures, [], `${failures.length} of ${requests} requests failed`);
+      stage.narrator.seen(`${requests} requests meanwhile, none failed`);
+    },
+  },
+  {
+    title: 'The operator is replaced',
+    why: 'It finds the directors as they shall be and writes nothing there; clients notice nothing.',
+    play: async (stage, { address }) => {
+      const loop = await stage.lab.client('client').loop(`http://${address}/hostname`);
+      const before = await writesOf(stage);
+      await stage.kubectl('rollout restart deployment/ipvs-operator -n ipvs-system');
+      await stage.kubectl('rollout status deployment/ipvs-operator -n ipvs-system --timeout=120s', isAbout(/success/));
+      await stage.wait('the new process has compared both directors', async () => {
+        const synced = await stage.cluster.list('directors');
+        return synced.every(({ status }) => Date.parse(status.lastSyncTime) > before.at);
+      });
+      assert.deepEqual((await writesOf(stage)).counts, before.counts);
+      stage.narrator.seen(`no write on a director: their own counts are still ${before.counts.join(' and ')}`);
       const { requests, failures } = await loop.stop();
       assert.deepEqual(failures, [], `${failures.length} of ${requests} requests failed`);
       stage.narrator.seen(`${requests} requests meanwhile, none failed`);
@@ -132,22 +153,20 @@ export const STORY: readonly Step[] = [
       const [, second] = stage.lab.directors;
       assert.ok(second);
       await second.powerOff();
-      stage.narrator.command('nobody', `# the power of ${second.name} is cut`, '');
+      stage.narrator.seen(`the power of ${stage.nameOf(second)} is cut`);
       await stage.wait('the pool names the director that is away', async () => {
         const { status } = await stage.cluster.get('lbpool', 'web');
         return status?.directorsReady === '1/2';
       });
       await stage.kubectl('get dir');
       await stage.kubectl('describe lbpool web', isAbout(/not ready is/));
+      await stage.kubectl('describe dir lb-2', isAbout(/Not connected since/));
       await stage.curl('client-director-1', address, 6);
       await stage.kubectl(
-        'expose deployment web --name=late --port=80 --target-port=8080 --type=LoadBalancer --load-balancer-class=ipvs-operator.io/ipvs',
+        'expose deployment web --name=late --port=80 --target-port=8080 --type=LoadBalancer --overrides={"apiVersion":"v1","spec":{"loadBalancerClass":"ipvs-operator.io/ipvs"}}',
       );
       const late = await stage.wait('the new Service has an address', async () => addressOf(stage, 'late'));
-      await stage.wait(
-        'the new Service answers',
-        async () => (await stage.curl('client-director-1', late, 4)).size > 0,
-      );
+      await stage.curl('client-director-1', late, 6);
     },
   },
   {
@@ -157,7 +176,7 @@ export const STORY: readonly Step[] = [
       const [first, second] = stage.lab.directors;
       assert.ok(first && second);
       await second.powerOn();
-      await stage.wait(`${second.name} holds the same table as ${first.name} again`, async () => {
+      await stage.wait(`${stage.nameOf(second)} holds the same table as ${stage.nameOf(first)} again`, async () => {
         assert.deepEqual(await tableOf(second), await tableOf(first));
         return true;
       });
@@ -176,7 +195,7 @@ export const STORY: readonly Step[] = [
       await stage.kubectl('delete service web late --timeout=60s');
       for (const director of stage.lab.directors) {
         const table = await stage.ipvsadm(director);
-        assert.equal(table.size, 0, `${director.name} still holds ${[...table.keys()].join(', ')}`);
+        assert.equal(table.size, 0, `${stage.nameOf(director)} still holds ${[...table.keys()].join(', ')}`);
         assert.ok(!(await director.addresses('lo')).some((held) => held.startsWith(address)));
       }
       await stage.client('client', `! curl -sS --max-time 2 http://${address}/hostname 2>&1`);
@@ -188,12 +207,22 @@ export const STORY: readonly Step[] = [
   },
 ];
 
+/** What the helpers have counted since boot. */
+async function writesOf(stage: Stage): Promise<{ at: number; counts: readonly number[] }> {
+  return { at: Date.now(), counts: await Promise.all(stage.lab.directors.map(totalWritesOf)) };
+}
+
 async function addressOf(stage: Stage, service: string): Promise<string | undefined> {
   const stored = await stage.cluster.get('service', service, 'default');
   return stored?.status.loadBalancer.ingress?.[0]?.ip;
 }
 
-/** Picks the lines of a long text that match, with the one behind each. */
+/** Picks the lines of a long text that match, each text once. */
 function isAbout(pattern: RegExp): (line: string) => boolean {
-  return (line) => pattern.test(line);
+  const shown = new Set<string>();
+  return (line) => {
+    const isNew = pattern.test(line) && !shown.has(line.trim());
+    if (isNew) shown.add(line.trim());
+    return isNew;
+  };
 }
