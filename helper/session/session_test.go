@@ -22,6 +22,8 @@ type fakeEngine struct {
 	// look answers SettleDrains; looks counts the calls.
 	look  func() (time.Duration, *wire.Error)
 	looks int
+	// counts are those of every apply's answer.
+	counts wire.Counts
 }
 
 func (e *fakeEngine) Apply(request wire.Apply) (wire.ApplyResult, *wire.Error) {
@@ -29,7 +31,7 @@ func (e *fakeEngine) Apply(request wire.Apply) (wire.ApplyResult, *wire.Error) {
 		e.inside()
 	}
 	e.applied = append(e.applied, request)
-	return wire.ApplyResult{}, e.refusal
+	return wire.ApplyResult{Counts: e.counts}, e.refusal
 }
 
 func (e *fakeEngine) Read(what wire.What) (wire.ReadResult, *wire.Error) {

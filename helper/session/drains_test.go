@@ -1,0 +1,112 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ipvs-operator.io/helper/wire"
+)
+
+// conversation runs a session in a bubble in which time passes by itself while everybody waits.
+func conversation(t *testing.T, engine *fakeEngine, log io.Writer, talk func(ask func(body string))) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		requests, write := io.Pipe()
+		read, answers := io.Pipe()
+		session := newSession(engine)
+		session.Idle = time.Hour
+		if log != nil {
+			session.Log = slog.New(slog.NewJSONHandler(log, nil))
+		}
+		done := make(chan error)
+		go func() { done <- session.Run(requests, answers) }()
+		if _, err := wire.ReadFrame(read); err != nil {
+			t.Fatal(err)
+		}
+		talk(func(body string) {
+			if err := wire.WriteFrame(write, json.RawMessage(body)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := wire.ReadFrame(read); err != nil {
+				t.Fatal(err)
+			}
+		})
+		_ = write.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLooksWhileSomethingDrains(t *testing.T) {
+	engine := &fakeEngine{}
+	left := 3
+	engine.look = func() (time.Duration, *wire.Error) {
+		if left == 0 {
+			return 0, nil
+		}
+		left--
+		return time.Second, nil
+	}
+	conversation(t, engine, nil, func(ask func(string)) {
+		left = 0
+		time.Sleep(time.Minute)
+		if engine.looks != 1 {
+			t.Errorf("%d looks although nothing drains; wanted the one at the start", engine.looks)
+		}
+		ask(apply)
+		time.Sleep(time.Minute)
+		if engine.looks != 1 {
+			t.Errorf("%d looks after a request that left nothing draining", engine.looks)
+		}
+		engine.counts.Draining, left = 1, 3
+		ask(apply)
+		if engine.looks != 1 {
+			t.Errorf("%d looks right after the request", engine.looks)
+		}
+		time.Sleep(time.Minute)
+		if engine.looks != 5 {
+			t.Errorf("%d looks, wanted one a second until nothing drains", engine.looks)
+		}
+	})
+}
+
+// Requests that follow each other closely do not put the looks off.
+func TestLooksBetweenRequests(t *testing.T) {
+	engine := &fakeEngine{}
+	engine.counts.Draining = 1
+	engine.look = func() (time.Duration, *wire.Error) { return time.Second, nil }
+	conversation(t, engine, nil, func(ask func(string)) {
+		for range 100 {
+			ask(apply)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if engine.looks < 9 || engine.looks > 12 || len(engine.applied) != 100 {
+			t.Errorf("%d looks in 10 s, %d requests", engine.looks, len(engine.applied))
+		}
+	})
+}
+
+func TestLookThatFails(t *testing.T) {
+	engine := &fakeEngine{}
+	engine.look = func() (time.Duration, *wire.Error) {
+		return time.Second, &wire.Error{Class: wire.ClassPermanent, Message: "no IPVS"}
+	}
+	var log bytes.Buffer
+	conversation(t, engine, &log, func(ask func(string)) {
+		time.Sleep(time.Minute)
+		ask(`{"id":1,"op":"ping"}`)
+	})
+	if engine.looks < 5 || engine.looks > 8 {
+		t.Errorf("%d looks in a minute of failures", engine.looks)
+	}
+	if got := strings.Count(log.String(), "no IPVS"); got != 1 {
+		t.Errorf("the same trouble is logged %d times:\n%s", got, log.String())
+	}
+}
