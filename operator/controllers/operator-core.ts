@@ -5,6 +5,7 @@ import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
 import type { LaneTiming } from './director-lane.ts';
+import { NodeAdmission } from './node-admission.ts';
 import type { Outcome } from './outcome.ts';
 import { PoolController } from './pool-controller.ts';
 import type {
@@ -60,6 +61,7 @@ class OperatorCore implements Operator {
   readonly #parts: OperatorParts;
   readonly #book = new AddressBook();
   readonly #fleet = new DirectorFleet();
+  readonly #nodes: NodeAdmission;
   readonly #services: ServiceController;
   readonly #pools: PoolController;
   readonly #directors: DirectorController;
@@ -70,9 +72,11 @@ class OperatorCore implements Operator {
 
   constructor(parts: OperatorParts) {
     this.#parts = parts;
+    this.#nodes = new NodeAdmission(parts.clock, () => this.#addServices(this.#wanted()));
     const shared = { ...parts, fleet: this.#fleet, book: this.#book };
     this.#services = new ServiceController({
       ...shared,
+      nodes: () => this.#nodes.usable(parts.cluster.nodes()),
       enqueue: (keys) => this.#addServices(keys),
       onPoolUse: (pool) => this.#poolQueue.add(pool),
     });
@@ -109,6 +113,7 @@ class OperatorCore implements Operator {
         this.#serviceQueue.add(event.key);
         break;
       case 'nodes':
+        this.#nodes.observe(this.#parts.cluster.nodes());
         this.#addServices(this.#wanted());
         break;
       case 'pool':
@@ -126,6 +131,7 @@ class OperatorCore implements Operator {
   }
 
   async stop(): Promise<void> {
+    this.#nodes.stop();
     const queues = Promise.all([this.#serviceQueue.stop(), this.#poolQueue.stop(), this.#directorQueue.stop()]);
     await Promise.all([queues, this.#directors.stop()]);
   }

@@ -1,5 +1,6 @@
 import type { AddressBook, VipDecision } from '../core/address-book.ts';
 import { type DirectorConfirmation, serviceStatus } from '../core/service-status.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { CORE_FINALIZER, FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
@@ -15,6 +16,8 @@ export interface ServiceControllerOptions {
   readonly events: EventRecorder;
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
+  /** Nodes that may be real servers. */
+  readonly nodes: () => Iterable<ClusterNode>;
   readonly clock: Clock;
   readonly log: Log;
   /** These Services have something to do now: an address came free that they wait for. */

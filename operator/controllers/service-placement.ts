@@ -2,6 +2,7 @@ import type { AddressBook } from '../core/address-book.ts';
 import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
 import type { DirectorConfirmation } from '../core/service-status.ts';
 import type { AddressPool } from '../model/address-pool.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
@@ -25,6 +26,8 @@ export interface PlacementParts {
   readonly cluster: Cluster;
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
+  /** Nodes that may be real servers. */
+  readonly nodes: () => Iterable<ClusterNode>;
 }
 
 /**
@@ -73,7 +76,7 @@ export class ServicePlacement {
     const { virtualServers, problems, notes } = desiredVirtualServers({
       service,
       endpoints: cluster.endpoints(key),
-      nodes: cluster.nodes(),
+      nodes: this.#parts.nodes(),
       pool,
       addresses: [...addresses, ...kept],
     });

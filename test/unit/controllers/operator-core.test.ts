@@ -123,7 +123,7 @@ describe('The operator as a whole', () => {
       await serving('web');
       const writes = world.writer.writes.length;
       world.api.putNode(aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] }));
-      await world.run(500);
+      await world.run(11_000);
       for (const name of ['lb-1', 'lb-2']) {
         const [server] = world.host(name).table.virtualServers();
         assert.deepEqual(
@@ -135,6 +135,30 @@ describe('The operator as a whole', () => {
         world.writer.writes.slice(writes).filter(({ object }) => object === WEB),
         [],
       );
+    });
+
+    it('sends nothing to a new node before it has been ready for a while, and lets go of a deleted one at once', async () => {
+      await serving('web');
+      const used = () =>
+        world
+          .host('lb-1')
+          .table.virtualServers()[0]
+          ?.realServers.map(({ address }) => String(address));
+      const node = aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] });
+      world.api.putNode({ ...node, taintKeys: ['node.kubernetes.io/not-ready'] });
+      await world.run(60_000);
+      assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
+      world.api.putNode(node);
+      await world.run(5_000);
+      assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
+      await world.run(6_000);
+      assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22', '192.0.2.23']);
+      world.api.putNode({ ...node, taintKeys: ['node.kubernetes.io/not-ready'] });
+      await world.run(60_000);
+      assert.equal(used()?.length, 3, 'a node that was ready once stays');
+      world.api.deleteNode('node-3');
+      await world.run(100);
+      assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
     });
 
     it('moves it to the address it asks for, which is served before the old one is closed', async () => {
