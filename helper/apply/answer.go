@@ -14,8 +14,6 @@ import (
 // answer compares what was read back with what was asked for: whatever a fresh plan would still change has failed.
 func (e *Engine) answer(j *job) (wire.ApplyResult, *wire.Error) {
 	left := j.plan()
-	// A drain that came to its end meanwhile is the next look's business.
-	left.Changes = slices.DeleteFunc(left.Changes, func(change plan.Change) bool { return change.Drained })
 	result := j.result(left)
 	result.Errors = append(result.Errors, j.errors...)
 	result.Errors = append(result.Errors, j.unexplained(left.Changes, result.Errors)...)

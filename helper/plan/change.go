@@ -54,8 +54,6 @@ type Change struct {
 	Before      Before
 	// Deadline of a drain that begins, in words.
 	Deadline string
-	// Drained is set when a deletion ends a drain.
-	Drained bool
 }
 
 // Before is the entry that an edit replaces, as it was read.
@@ -99,9 +97,6 @@ func (c Change) Sentence() string {
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
-		if c.Drained {
-			return fmt.Sprintf("delete drained real server %s from %s", c.Destination.DestinationKey, c.Object())
-		}
 		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, c.Object())
 	case DrainRealServer:
 		return fmt.Sprintf("drain real server %s of %s: weight %d to 0, delete it when nothing is left on it, at the latest at %s",

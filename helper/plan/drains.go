@@ -34,7 +34,8 @@ func (p *planner) planLeaving(wanted table.VirtualServer, leaving ipvs.Destinati
 	}
 }
 
-// drain sets the weight to 0 and leaves the rest as it is, so that the server keeps its place in the tables of mh and sh.
+// drain sets the weight to 0 and leaves the rest as it is: the server keeps its place in an mh table (ip_vs_mh.c fills it by
+// the last weight that was not 0), and the clients of the others stay where they are.
 func (p *planner) drain(service ipvs.Service, leaving ipvs.Destination, deadline time.Duration) {
 	drained := leaving
 	drained.Weight = 0
@@ -49,7 +50,8 @@ func (p *planner) takeBack(wanted table.VirtualServer, before, destination ipvs.
 	}
 }
 
-// settleDrains goes on with the drains that are known, of the virtual servers that the request is about.
+// settleDrains goes on with the drains that are known, of the virtual servers that the request is about. Only Settle ends
+// them: an apply that is repeated, or tried dry, has nothing to do however late it is.
 func (p *planner) settleDrains() {
 	wanted := map[ipvs.ServiceKey]table.VirtualServer{}
 	for _, virtualServer := range p.request.Desired {
@@ -67,16 +69,15 @@ func (p *planner) settleDrains() {
 			p.plan.Returned = append(p.plan.Returned, key)
 			continue
 		}
-		mayGoOn := listed && virtualServer.Drain > 0 || alone[key.VirtualServer]
-		if mayGoOn && p.owned.Owns(key.VirtualServer) {
-			p.settle(key)
+		if p.owned.Owns(key.VirtualServer) && (alone[key.VirtualServer] || listed && virtualServer.Drain > 0) {
+			p.settle(key, alone[key.VirtualServer])
 		}
 	}
 }
 
-// settle deletes a real server whose drain is over. One that has got weight again (we were killed before it was taken, or
-// somebody else has given it) begins anew, with the old deadline.
-func (p *planner) settle(key drain.Key) {
+// settle deletes a real server whose drain is over, if it may. One that has got weight again (we were killed before it was
+// taken, or somebody else has given it) begins anew, with the old deadline.
+func (p *planner) settle(key drain.Key, mayEnd bool) {
 	existing := p.observed.VirtualServers[key.VirtualServer]
 	leaving, exists := existing.Destination(key.RealServer)
 	if !exists {
@@ -91,7 +92,7 @@ func (p *planner) settle(key drain.Key) {
 	case now < term.Deadline && leaving.Weight > 0:
 		p.plan.Draining[key] = drain.Term{Since: now, Deadline: term.Deadline}
 		p.drain(existing.Service, leaving, term.Deadline)
-	case term.Over(leaving.Connections, now):
-		p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: existing.Service, Destination: leaving, Drained: true})
+	case mayEnd && term.Over(leaving.Connections, now):
+		p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: existing.Service, Destination: leaving})
 	}
 }
