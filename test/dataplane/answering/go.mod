@@ -1,0 +1,3 @@
+module ipvs-operator.io/answering
+
+go 1.26
