@@ -13,6 +13,8 @@ import (
 	"ipvs-operator.io/helper/host"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
+	"ipvs-operator.io/helper/packets"
+	"ipvs-operator.io/helper/packets/nft"
 	"ipvs-operator.io/helper/policy"
 	"ipvs-operator.io/helper/settings"
 	"ipvs-operator.io/helper/wire"
@@ -76,16 +78,19 @@ type environment struct {
 func newEnvironment(chosen options) *environment {
 	e := &environment{options: chosen, facts: host.Root("/").Discover()}
 	var addresses address.Kernel
+	var rules packets.Kernel
 	if chosen.fakeKernel {
 		table := ipvs.NewFake()
 		e.kernel, addresses = table, address.NewFake("lo", "eth0", "dummy0")
 		e.settings = settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()}
+		rules = packets.NewFake()
 		e.facts.Schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf"}
 		e.facts.Families = []string{"IPv4", "IPv6"}
 	} else {
 		table := ipvs.NewNetlink()
 		e.kernel, addresses = table, address.NewNetlink()
 		e.settings = settings.Combined{Settings: table, Sysctls: settings.Proc{}}
+		rules = nft.New(chosen.owner)
 	}
 	// At boot /run is empty; where we may, we make the directory ourselves. Where not, using it gives the reason.
 	_ = os.MkdirAll(chosen.stateDir, 0o755)
@@ -93,6 +98,7 @@ func newEnvironment(chosen options) *environment {
 		IPVS:      e.kernel,
 		Addresses: addresses,
 		Host:      e.settings,
+		Packets:   rules,
 		Ledger:    ledger.Open(chosen.stateDir, chosen.owner, e.facts.Netns, e.facts.BootID),
 		Lock:      ledger.NewLock(chosen.stateDir, e.facts.Netns),
 		Policy:    func() (policy.Grant, error) { return policy.Load(chosen.policyPath, chosen.owner) },

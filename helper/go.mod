@@ -3,6 +3,7 @@ module ipvs-operator.io/helper
 go 1.26
 
 require (
+	github.com/google/nftables v0.3.0
 	github.com/mdlayher/netlink v1.11.2
 	golang.org/x/sys v0.43.0
 )

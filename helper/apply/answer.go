@@ -60,7 +60,9 @@ func (e *Engine) complete(j *job, result wire.ApplyResult) (wire.ApplyResult, *w
 	j.around.complete(&result)
 	j.around.complete(&result)
 	result.TotalWrites = record.TotalWrites
-	result.TableHash = e.tally.sum.String()
+	if result.TableHash, err = e.tableHash(); err != nil {
+		return wire.ApplyResult{}, failure("read the packet rules", err)
+	}
 	result.Counts = e.tally.counts()
 	return result, nil
 }

@@ -3,6 +3,8 @@ package apply
 import (
 	"slices"
 
+	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/settings"
 	"ipvs-operator.io/helper/wire"
 )
@@ -10,7 +12,9 @@ import (
 // around is what a request does beside the table: settings of the director and packet rules before it, packet rules that
 // nothing needs any more after it.
 type around struct {
+	// wanted are the settings that are valid and granted, rules those of every virtual server that is.
 	wanted        settings.Desired
+	rules         map[ipvs.ServiceKey]packets.Rules
 	before, after []wire.Change
 	writes        int
 	errors        []wire.Error

@@ -12,6 +12,7 @@ import (
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
+	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/plan"
 	"ipvs-operator.io/helper/policy"
 	"ipvs-operator.io/helper/settings"
@@ -26,6 +27,7 @@ type Engine struct {
 	IPVS      ipvs.Kernel
 	Addresses address.Kernel
 	Host      settings.Kernel
+	Packets   packets.Kernel
 	Ledger    *ledger.Ledger
 	Lock      *ledger.Lock
 	// Policy reads the grant anew for each request, so that a change of the file counts at once.
@@ -85,18 +87,16 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 	if err := e.observe(j); err != nil {
 		return wire.ApplyResult{}, failure("read the kernel's table", err)
 	}
-	settingsChanges, err := e.planHost(j)
-	if err != nil {
-		return wire.ApplyResult{}, failure("read the director's settings", err)
-	}
-	if sent.DryRun {
-		j.around.announce(settingsChanges)
-		return e.answerDryRun(j)
-	}
-	if err := e.applyHost(j, settingsChanges); err != nil {
+	if err := e.prepare(j); err != nil {
 		return wire.ApplyResult{}, err
 	}
+	if sent.DryRun {
+		return e.answerDryRun(j)
+	}
 	if err := e.converge(j); err != nil {
+		return wire.ApplyResult{}, err
+	}
+	if err := e.cleanPackets(j); err != nil {
 		return wire.ApplyResult{}, err
 	}
 	return e.answer(j)
@@ -145,6 +145,9 @@ func (j *job) parse(now drain.Moment) {
 	}
 	for _, sent := range j.sent.VirtualServers {
 		virtualServer, err := desired.Parse(sent)
+		if err == nil {
+			err = j.parsePackets(virtualServer, sent.PacketRules)
+		}
 		if err == nil && times[sent.Key] > 1 {
 			err = errors.New("it is listed more than once")
 		}
@@ -154,7 +157,9 @@ func (j *job) parse(now drain.Moment) {
 			j.reject(sent.Key, wire.ClassPolicy, err)
 		} else {
 			j.request.Desired = append(j.request.Desired, virtualServer)
+			continue
 		}
+		delete(j.around.rules, virtualServer.ServiceKey)
 	}
 	for _, sent := range j.sent.Absent {
 		key, err := desired.ParseKey(sent)

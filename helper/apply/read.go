@@ -7,6 +7,7 @@ import (
 
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/plan"
 	"ipvs-operator.io/helper/table"
 	"ipvs-operator.io/helper/wire"
@@ -29,7 +30,7 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	}
 	owned := ownership(grant, record)
 	seen, err := e.observeAll(owned)
-	if err == nil {
+	if err == nil && what != wire.WhatDigest {
 		err = e.observeAddresses(&seen, plan.Request{All: true}, owned)
 	}
 	if err != nil {
@@ -37,8 +38,18 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	}
 	e.tally.rebuild(seen, owned, grant.VirtualServers)
 	e.tally.revision = record.Revision
-	result := wire.ReadResult{TotalWrites: record.TotalWrites, TableHash: e.tally.sum.String(), Counts: e.tally.counts(),
-		Foreign: []wire.Key{}, Orphans: []wire.Key{}, Addresses: []string{}}
+	result := wire.ReadResult{TotalWrites: record.TotalWrites, Counts: e.tally.counts()}
+	if result.TableHash, err = e.tableHash(); err != nil {
+		return wire.ReadResult{}, failure("read the packet rules", err)
+	}
+	if what == wire.WhatDigest {
+		return result, nil
+	}
+	result.Foreign, result.Orphans, result.Addresses = []wire.Key{}, []wire.Key{}, []string{}
+	rules, err := e.readPackets()
+	if err != nil {
+		return wire.ReadResult{}, failure("read the packet rules", err)
+	}
 	if what == wire.WhatFull {
 		if result.Host, err = e.readHost(); err != nil {
 			return wire.ReadResult{}, failure("read the director's settings", err)
@@ -50,7 +61,7 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 		}
 	}
 	describeRest(&result, seen, owned)
-	describeOwn(&result, what, seen, owned, e.now())
+	describeOwn(&result, what, seen, owned, rules, e.now())
 	return result, nil
 }
 
@@ -77,14 +88,14 @@ func describeRest(result *wire.ReadResult, seen view, owned plan.Ownership) {
 	}
 }
 
-func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.Ownership, now drain.Moment) {
+func describeOwn(result *wire.ReadResult, what wire.What, seen view, owned plan.Ownership, rules packets.State, now drain.Moment) {
 	keys, virtualServers := []wire.Key{}, []wire.ObservedVirtualServer{}
 	for _, virtualServer := range inOrder(seen) {
 		if owned.Owns(virtualServer.ServiceKey) {
 			keys = append(keys, wireKey(virtualServer.ServiceKey))
 			described := observed(virtualServer, what == wire.WhatCounters)
 			markDraining(&described, virtualServer, owned, now)
-			virtualServers = append(virtualServers, described)
+			virtualServers = append(virtualServers, describeRules(described, rules.Rules[virtualServer.ServiceKey]))
 		}
 	}
 	switch what {

@@ -46,7 +46,7 @@ func newDirector(t *testing.T, w *world) *director {
 // newEngine is a new session of an owner on the same host.
 func (d *director) newEngine(owner string) *apply.Engine {
 	return &apply.Engine{
-		IPVS: d.ipvs, Addresses: d.addresses, Host: d.settings,
+		IPVS: d.ipvs, Addresses: d.addresses, Host: d.settings, Packets: d.packets(owner),
 		Ledger: ledger.Open(d.stateDir, owner, "netns", d.boot), Lock: ledger.NewLock(d.stateDir, "netns"),
 		Policy: func() (policy.Grant, error) { return policy.Parse([]byte(d.policy), owner) },
 	}

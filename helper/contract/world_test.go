@@ -14,11 +14,14 @@ import (
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/settings"
 )
 
 // world is a network namespace with an empty IPVS table, and interfaces lo and eth0 without VIPs.
 type world struct {
+	// packets is the table of packet rules of an owner.
+	packets   func(owner string) packets.Kernel
 	settings  settings.Kernel
 	ipvs      ipvs.Kernel
 	addresses address.Kernel
@@ -53,6 +56,7 @@ func fakeWorld(stateDir string) *world {
 	table := ipvs.NewFake()
 	return &world{
 		stateDir:  stateDir,
+		packets:   packetsOfFake(),
 		settings:  settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()},
 		ipvs:      table,
 		addresses: address.NewFake("lo", "eth0"),
@@ -92,6 +96,7 @@ func realWorld(t *testing.T) *world {
 	t.Cleanup(func() { _, _ = table.Close(), addresses.Close() })
 	return &world{
 		settings:  settings.Combined{Settings: table, Sysctls: settings.Proc{}},
+		packets:   packetsOfKernel(),
 		ipvs:      table,
 		addresses: addresses,
 		lossy:     func() ipvs.Kernel { return ipvs.NewNetlinkWithBuffer(1) },

@@ -172,10 +172,10 @@ type ApplyResult struct {
 type ReadResult struct {
 	VirtualServers       *[]ObservedVirtualServer `json:"virtualServers,omitempty"`
 	Keys                 *[]Key                   `json:"keys,omitempty"`
-	Foreign              []Key                    `json:"foreign"`
+	Foreign              []Key                    `json:"foreign,omitzero"`
 	ForeignFirewallMarks []uint32                 `json:"foreignFirewallMarks,omitempty"`
-	Orphans              []Key                    `json:"orphans"`
-	Addresses            []string                 `json:"addresses"`
+	Orphans              []Key                    `json:"orphans,omitzero"`
+	Addresses            []string                 `json:"addresses,omitzero"`
 	Host                 *ObservedHost            `json:"host,omitempty"`
 	TableHash            string                   `json:"tableHash"`
 	TotalWrites          uint64                   `json:"totalWrites"`
