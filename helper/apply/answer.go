@@ -58,7 +58,6 @@ func (e *Engine) complete(j *job, result wire.ApplyResult) (wire.ApplyResult, *w
 		return wire.ApplyResult{}, failure("read the ledger", err)
 	}
 	j.around.complete(&result)
-	j.around.complete(&result)
 	result.TotalWrites = record.TotalWrites
 	if result.TableHash, err = e.tableHash(); err != nil {
 		return wire.ApplyResult{}, failure("read the packet rules", err)

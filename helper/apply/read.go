@@ -55,11 +55,6 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 			return wire.ReadResult{}, failure("read the director's settings", err)
 		}
 	}
-	if what == wire.WhatFull {
-		if result.Host, err = e.readHost(); err != nil {
-			return wire.ReadResult{}, failure("read the director's settings", err)
-		}
-	}
 	describeRest(&result, seen, owned)
 	describeOwn(&result, what, seen, owned, rules, e.now())
 	return result, nil
