@@ -1,9 +1,6 @@
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Clock } from './ports.ts';
 
-/** Set by Kubernetes while a node's kubelet does not report Ready (well-known taint). */
-const NOT_READY_TAINT = 'node.kubernetes.io/not-ready';
-
 /** From a new node's first Ready to its first packet: its kube-proxy needs a moment to know the Services. */
 const SETTLE_MS = 10_000;
 
@@ -33,8 +30,7 @@ export class NodeAdmission {
     const present = new Map([...nodes].map((node) => [node.name, node]));
     for (const name of [...this.#admitted]) if (!present.has(name)) this.#admitted.delete(name);
     for (const name of [...this.#settling.keys()]) {
-      const node = present.get(name);
-      if (node === undefined || !isReady(node)) this.#cancel(name);
+      if (!present.has(name)) this.#cancel(name);
     }
     for (const node of present.values()) this.#settle(node);
   }
@@ -51,9 +47,8 @@ export class NodeAdmission {
     for (const name of [...this.#settling.keys()]) this.#cancel(name);
   }
 
-  #settle(node: ClusterNode): void {
-    const { name } = node;
-    if (this.#admitted.has(name) || this.#settling.has(name) || !isReady(node)) return;
+  #settle({ name, hasBeenReady }: ClusterNode): void {
+    if (this.#admitted.has(name) || this.#settling.has(name) || !hasBeenReady) return;
     const cancel = this.#clock.schedule(SETTLE_MS, () => {
       this.#settling.delete(name);
       this.#admitted.add(name);
@@ -66,8 +61,4 @@ export class NodeAdmission {
     this.#settling.get(name)?.();
     this.#settling.delete(name);
   }
-}
-
-function isReady({ taintKeys }: ClusterNode): boolean {
-  return !taintKeys.includes(NOT_READY_TAINT);
 }

@@ -145,7 +145,7 @@ describe('The operator as a whole', () => {
           .table.virtualServers()[0]
           ?.realServers.map(({ address }) => String(address));
       const node = aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] });
-      world.api.putNode({ ...node, taintKeys: ['node.kubernetes.io/not-ready'] });
+      world.api.putNode({ ...node, hasBeenReady: false });
       await world.run(60_000);
       assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
       world.api.putNode(node);
