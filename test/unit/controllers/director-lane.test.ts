@@ -121,6 +121,24 @@ describe('DirectorLane', () => {
       assert.equal(lane.confirmation(WEB).kind, 'Programmed');
     });
 
+    it('sees that a real server has drained, and writes nothing for it', async () => {
+      const both = { ...web, drainSeconds: 30, realServers: [aRealServer(), aRealServer({ address: '192.0.2.22' })] };
+      lane.assign(WEB, [both]);
+      await started();
+      lane.assign(WEB, [{ ...both, realServers: [aRealServer()] }]);
+      await clock.advance(100);
+      assert.deepEqual(lane.report().counts?.draining, 1);
+      assert.equal(lane.confirmation(WEB).kind, 'Programmed');
+      const sent = host.applies.length;
+      await clock.advance(120_000);
+      assert.equal(lane.report().counts?.draining, 0);
+      assert.deepEqual(
+        host.applies.slice(sent).filter(({ dryRun }) => !dryRun),
+        [],
+      );
+      assert.deepEqual(repaired, []);
+    });
+
     it('writes nothing when it is told again what it knows', async () => {
       lane.assign(WEB, [web]);
       await started();
