@@ -23,6 +23,7 @@ var verbs = map[string]func([]string, terminal) int{
 	"dump":    dump,
 	"plan":    planOnce,
 	"apply":   applyOnce,
+	"preflight": preflightOnce,
 	"version": printVersion,
 }
 
@@ -32,6 +33,7 @@ const usage = `usage: ipvs-helper VERB [flags]
   dump  [--owner NAME] [--json]                                  print this host's IPVS table, and whose it is
   plan  --owner NAME [--file FILE] [--json]                      tell what the request (JSON, default stdin) would change
   apply --once --owner NAME [--file FILE] [--json]               carry the request out
+  preflight --owner NAME [--json]                                say whether this host can be a director; 1 when it cannot
   version
 
 --fake-kernel uses a table in memory instead of the kernel's, for tests. See README.md.

@@ -40,6 +40,7 @@ func serve(arguments []string, on terminal) int {
 	conversation := &session.Session{
 		Engine: environment.engine,
 		Hello:  environment.hello(),
+		Preflight: environment.preflight,
 		Idle:   idle,
 		Stop:   stop,
 		Log:    slog.New(slog.NewJSONHandler(on.errors, nil)).With("owner", chosen.owner),

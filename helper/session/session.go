@@ -22,6 +22,8 @@ type Engine interface {
 type Session struct {
 	Engine Engine
 	Hello  wire.Hello
+	// Preflight looks at the host.
+	Preflight func() []wire.Check
 	// Idle is how long to wait for the next frame before the session ends.
 	Idle time.Duration
 	// Stop ends the session between two requests, never inside one.
@@ -113,6 +115,8 @@ func (s *Session) answer(body []byte) wire.Response {
 	case refusal != nil:
 	case request.Read != nil:
 		response.Result, response.Error = result(s.Engine.Read(request.Read.What))
+	case request.Preflight:
+		response.Result = wire.PreflightResult{Checks: s.Preflight()}
 	case request.Apply != nil:
 		response.Result, response.Error = result(s.Engine.Apply(*request.Apply))
 		s.logApply(request, response)
