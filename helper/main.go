@@ -19,12 +19,12 @@ type terminal struct {
 }
 
 var verbs = map[string]func([]string, terminal) int{
-	"serve":   serve,
-	"dump":    dump,
-	"plan":    planOnce,
-	"apply":   applyOnce,
+	"serve":     serve,
+	"dump":      dump,
+	"plan":      planOnce,
+	"apply":     applyOnce,
 	"preflight": preflightOnce,
-	"version": printVersion,
+	"version":   printVersion,
 }
 
 const usage = `usage: ipvs-helper VERB [flags]

@@ -38,12 +38,12 @@ func serve(arguments []string, on terminal) int {
 	}()
 	environment := newEnvironment(chosen)
 	conversation := &session.Session{
-		Engine: environment.engine,
-		Hello:  environment.hello(),
+		Engine:    environment.engine,
+		Hello:     environment.hello(),
 		Preflight: environment.preflight,
-		Idle:   idle,
-		Stop:   stop,
-		Log:    slog.New(slog.NewJSONHandler(on.errors, nil)).With("owner", chosen.owner),
+		Idle:      idle,
+		Stop:      stop,
+		Log:       slog.New(slog.NewJSONHandler(on.errors, nil)).With("owner", chosen.owner),
 	}
 	if err := conversation.Run(on.input, on.output); err != nil {
 		fmt.Fprintf(on.errors, "serve: %s\n", err)

@@ -29,7 +29,12 @@ func TestRequestExamples(t *testing.T) {
 	calls := VirtualServer{Key: Key{Address: "203.0.113.12", Port: 5060, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{},
 		Persistence: &Persistence{300, 32, "sip"}, RealServers: []RealServer{{"203.0.113.12", 5060, 1, "Local", 0, 0, Tunnel{}}}}
 	for name, want := range map[string]Request{
-		"request-ping": {ID: 1, Ping: true},
+		"request-ping":      {ID: 1, Ping: true},
+		"request-preflight": {ID: 6, Preflight: true},
+		"request-apply-host": {ID: 7, Apply: &Apply{Fence: Fence{3, 21}, Scope: ScopeListed, Interface: "lo",
+			VirtualServers: []VirtualServer{{Key: web.Key, Scheduler: "wrr", SchedulerFlags: []string{}, PacketRules: PacketRules{true, []string{"198.51.100.0/24"}, 1400}}},
+			Host: &Host{Sysctls: map[string]string{"net.ipv4.vs.conntrack": "1", "net.ipv4.vs.expire_nodest_conn": "1"}, Timeouts: &Timeouts{900, 120, 300},
+				SyncDaemons: &[]SyncDaemon{{Role: "master", Interface: "eth0", SyncID: 7}, {"backup", "eth0", 7, 1400, "224.0.0.82", 8849, 2}}}}},
 		"request-read": {ID: 2, Read: &Read{WhatKeys}},
 		"request-apply": {ID: 3, Apply: &Apply{Fence: Fence{3, 18}, Scope: ScopeListed, Interface: "lo",
 			VirtualServers: []VirtualServer{web, tls}, Absent: []Key{{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}}}},
@@ -50,7 +55,8 @@ func TestRequestExamples(t *testing.T) {
 func TestAnswerExamples(t *testing.T) {
 	for name, target := range map[string]any{
 		"hello": &Hello{}, "hello-unfit": &Hello{},
-		"response-ping":  &Response{Result: &struct{}{}},
+		"response-ping":      &Response{Result: &struct{}{}},
+		"response-preflight": &Response{Result: &PreflightResult{}}, "response-read-host": &Response{Result: &ReadResult{}}, "response-read-digest": &Response{Result: &ReadResult{}},
 		"response-apply": &Response{Result: &ApplyResult{}}, "response-read-keys": &Response{Result: &ReadResult{}},
 		"response-read-counters": &Response{Result: &ReadResult{}}, "response-read-kinds": &Response{Result: &ReadResult{}},
 		"response-fenced": &Response{}, "response-protocol-error": &Response{},
