@@ -237,5 +237,7 @@ async function seenByWitness(
       .split(/\s+/) ?? [];
   assert.equal(words[2], forward, listing);
   // Active and inactive connections; --stats would follow with the kernel's next estimation only, up to 2 s later.
-  assert.equal(Number(words[4]) + Number(words[5]), REQUESTS, listing);
+  // A random source port that comes twice is one UDP connection.
+  const connections = Number(words[4]) + Number(words[5]);
+  assert.ok(connections >= REQUESTS - 2 && connections <= REQUESTS, listing);
 }

@@ -47,7 +47,10 @@ export async function addRealServer(host: RealServerHost): Promise<void> {
     'net.ipv6.conf.default.accept_dad=0',
     'net.ipv6.conf.default.accept_ra=0',
   );
-  await mustRun('ip', ['link', 'add', host.name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host.name]);
+  // The address of the link follows from that of the host: one that comes back is where its neighbours remember it.
+  const mac = `02:00:5e:00:53:${(host.v4.split('.').at(-1) ?? '').padStart(2, '0')}`;
+  const peer = ['peer', 'name', 'eth0', 'address', mac, 'netns', host.name];
+  await mustRun('ip', ['link', 'add', host.name, 'type', 'veth', ...peer]);
   await mustRun('ip', ['link', 'set', host.name, 'master', 'lan', 'up']);
   await inside('ip', 'link', 'set', 'lo', 'up');
   await inside('ip', 'link', 'set', 'eth0', 'up');
