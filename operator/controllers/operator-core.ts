@@ -143,6 +143,7 @@ class OperatorCore implements Operator {
   #begin(): void {
     const { cluster, log } = this.#parts;
     this.#begun = true;
+    this.#nodes.begin(cluster.nodes());
     this.#book.setPools(this.#validPools(), this.#unusablePools());
     this.#directors.createLanes();
     this.#services.adoptAll();

@@ -145,6 +145,10 @@ describe('The operator as a whole', () => {
           .table.virtualServers()[0]
           ?.realServers.map(({ address }) => String(address));
       const node = aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] });
+      world.api.putNode(node);
+      await world.run(5_000);
+      assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22'], 'the nodes that were there at the start are used at once');
+      world.api.deleteNode('node-3');
       world.api.putNode({ ...node, hasBeenReady: false });
       await world.run(60_000);
       assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
