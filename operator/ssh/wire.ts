@@ -72,6 +72,11 @@ const othersKeys = z
   .array(z.unknown())
   .transform((entries) => entries.flatMap((each) => key.safeParse(each).data ?? []));
 
+/** Under our owner a person may have made virtual servers of firewall marks, which the operator neither makes nor names. */
+const ownKeys = z
+  .array(z.union([key, z.object({ firewallMark: whole }).transform(() => undefined)]))
+  .transform((entries) => entries.filter((each) => each !== undefined));
+
 const counts = z.object({
   virtualServers: whole,
   realServers: whole,
@@ -101,7 +106,7 @@ const applyResult = z.object({
 }) satisfies z.ZodType<ApplyResult>;
 
 const readKeysResult = z.object({
-  keys: z.array(key),
+  keys: ownKeys,
   foreign: othersKeys,
   orphans: othersKeys,
   addresses: z.array(address),

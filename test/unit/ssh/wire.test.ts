@@ -204,6 +204,14 @@ describe('decodeResponse', () => {
     assert.equal(decodeResponse(payload(value), 3, RESULT_OF.apply).kind, 'ok');
   });
 
+  it('leaves out firewall marks made under our owner, and nothing else', () => {
+    const keys = (entries: readonly object[]) =>
+      decodeResponse(payload(changed('response-read-keys', 'result.keys', entries)), 2, RESULT_OF.readKeys);
+    const decoded = keys([{ firewallMark: 7, family: 'IPv4' }, absentKey]);
+    assert.deepEqual(decoded.kind === 'ok' && decoded.value.keys, [absentKey]);
+    assert.equal(keys([{ ...absentKey, port: 0 }]).kind, 'malformed');
+  });
+
   it('leaves out entries of others that no key of ours can name', () => {
     const foreign = [{ firewallMark: 7 }, { address: '198.51.100.1', port: 0, protocol: 'TCP' }, absentKey];
     const decoded = decodeResponse(
