@@ -150,6 +150,8 @@ export interface HelperHello {
     readonly netAdmin: boolean;
     readonly schedulers: readonly string[];
     readonly forwardingMethods: readonly string[];
+    /** Tunnel types that the director's kernel keeps; absent from helpers that do not tell. */
+    readonly tunnelTypes?: readonly string[];
     readonly families: readonly string[];
   };
   readonly problems: readonly string[];

@@ -136,6 +136,7 @@ const hello = z.object({
     netAdmin: z.boolean(),
     schedulers: z.array(word),
     forwardingMethods: z.array(word),
+    tunnelTypes: z.array(word).exactOptional(),
     families: z.array(word),
   }),
   problems: z.array(sentence),
