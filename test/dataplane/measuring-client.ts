@@ -49,12 +49,17 @@ async function measure(what: Measurement): Promise<Reply[]> {
             what.protocol === 'TCP' ? await byTcp(what, address, source) : await byUdp(what, address, source);
           replies.push({ ...about, answer });
         } catch (error) {
-          replies.push({ ...about, error: error instanceof Error ? error.message : String(error) });
+          replies.push({ ...about, error: error instanceof Error ? codeOf(error) : String(error) });
         }
       }
     }
   }
   return replies;
+}
+
+/** ECONNREFUSED and the like, which unlike the message names no port. */
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
 }
 
 function byTcp(what: Measurement, host: string, source: string | undefined): Promise<string> {

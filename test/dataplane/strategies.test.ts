@@ -282,6 +282,15 @@ describe('each strategy spreads as its definition says', function () {
       const at = freshPort();
       await first.apply(virtualServer(at, scheduler, [1, 1, 1]));
       const before = serverOf(await measure(CLIENT, many(at)), 'source');
+      await first.apply(virtualServer(at, scheduler, [1, 1, 0]));
+      const without = serverOf(await measure(CLIENT, many(at)), 'source');
+      const refused = [...without.values()].filter((server) => server === 'error: ECONNREFUSED').length;
+      note(
+        `\`${scheduler}\`, rs3 at weight 0`,
+        '60 clients',
+        `${perServer(share(without))} clients; ${refused} are refused`,
+      );
+      assert.equal(refused, share(before)[2], 'exactly the clients of rs3 are refused');
       await first.apply(virtualServer(at, scheduler, [1, 1, 0], flags('fallback')));
       const after = serverOf(await measure(CLIENT, many(at)), 'source');
       const disrupted = moved(before, after, 'rs3');
