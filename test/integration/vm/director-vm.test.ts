@@ -41,7 +41,7 @@ for (const kernel of KERNEL_SERIES) {
     it('gives the unprivileged user only what the helper needs', () => {
       assert.equal(
         seen.owners,
-        'root 755 /\nipvs 755 /run/ipvs-operator\nroot 644 /etc/ipvs-operator/policy.json\nroot 600 /etc/extra\n',
+        'root 755 /\nipvs-operator 755 /run/ipvs-operator\nroot 644 /etc/ipvs-operator/policy.json\nroot 600 /etc/extra\n',
       );
       assert.equal(seen.capabilities, '/usr/lib/ipvs-operator/ipvs-helper cap_net_admin,cap_net_raw=ep');
     });
