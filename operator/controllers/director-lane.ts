@@ -53,6 +53,8 @@ export interface LaneOptions {
   readonly timing?: LaneTiming;
 }
 
+type DialResult = Awaited<ReturnType<DirectorDialer['dial']>>;
+
 /**
  * The one writer of one director: keeps a session open, holds what each Service shall have there, and makes the director's table equal to
  * it, with at most one request in flight; what changes meanwhile goes into the next one. Whatever happens to this director delays no other.
@@ -245,9 +247,8 @@ export class DirectorLane {
     while (current() && this.#wait() > 0) await this.#wake.wait(this.#wait());
     if (!current()) return undefined;
     this.#state.enter('Dialing', this.#state.trouble);
-    const dialing = this.#options.dialer.dial(targetOf(spec.director, spec.privateKey));
-    let result: Awaited<typeof dialing> | undefined;
-    void dialing.then((outcome) => {
+    let result: DialResult | undefined;
+    void this.#dial(spec).then((outcome) => {
       result = outcome;
       if (!current() && outcome.ok) outcome.session.close();
       this.#wake.raise();
@@ -257,6 +258,16 @@ export class DirectorLane {
     if (result.ok) return result.session;
     this.#lost(result.failure);
     return undefined;
+  }
+
+  async #dial({ director, privateKey }: Extract<LaneSpec, { ok: true }>): Promise<DialResult> {
+    try {
+      return await this.#options.dialer.dial(targetOf(director, privateKey));
+    } catch (error) {
+      this.#options.log.error('dialling a director threw', { director: this.name, error });
+      const message = `Director ${this.name}: the operator failed to dial: ${String(error)}`;
+      return { ok: false, failure: { reason: 'ProtocolError', message } };
+    }
   }
 
   async #serve(session: DirectorSession): Promise<void> {
