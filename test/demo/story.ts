@@ -60,7 +60,7 @@ export const STORY: readonly Step[] = [
   },
   {
     title: 'The Service has an address',
-    why: 'It was published only after the kernels of both directors had confirmed it.',
+    why: 'Published once every director that was ready had confirmed it from its kernel; the other one follows by itself.',
     play: async (stage, plot) => {
       plot.address = await stage.wait('Service web has an address', async () => addressOf(stage, 'web'));
       assert.match(await stage.kubectl('get service web'), new RegExp(`LoadBalancer.* ${plot.address} `));

@@ -86,6 +86,7 @@ describe('the directors follow the cluster, and leave the unrelated Service alon
       await cluster().patch('service', 'web', { spec: affinity }, scene.namespace);
       await untilOnDirectors(`TCP ${address}:80`, { persistenceSeconds: 600, flags: ['mh-fallback'] });
       for (const client of ['client', 'client-director-1', 'client-director-2'] as const) {
+        await answeringPods('TCP', client, address, 1);
         assert.equal((await answersOver(client, address, 15)).size, 1, `15 answers to ${client} come from one pod`);
       }
       const none = { sessionAffinity: 'None', sessionAffinityConfig: null };

@@ -15,5 +15,5 @@ after(async function () {
 afterEach(async function () {
   if (this.currentTest?.state !== 'failed') return;
   this.timeout(60_000);
-  console.log(await whatIsWrong());
+  console.log(`${this.currentTest.err?.stack ?? 'no error is known'}\n${await whatIsWrong()}`);
 });

@@ -50,6 +50,9 @@ export async function buildNetwork(directors: number): Promise<void> {
 /** Makes a namespace for a cluster node: it forwards, and knows the way to every other node's pods. */
 export async function addNodeNamespace(name: string, number: number): Promise<void> {
   await attachToLan(name, nodeAddresses(number), number);
+  // kube-proxy misses a new connection now and then while it changes its rules (about one in 5,000 under constant change, Linux 6.18).
+  // Such a packet must end here, so that the client repeats it; else it circles through router and director until its TTL is used up.
+  await ip([`route add blackhole ${VIP_RANGES.v4}`, `route add blackhole ${VIP_RANGES.v6}`], name);
 }
 
 /** Takes a node's namespace away, with every link in it. */
