@@ -1,7 +1,7 @@
 /**
  * Runs the test suites named on the command line, each on its real parts, and adds them up:
  *
- *     node tools/run-tests.ts unit go integration kernel lab e2e
+ *     node tools/run-tests.ts unit go integration kernel lab dataplane e2e
  *
  * The last line is `N passed, N failed`. A skipped test, a suite without a test and a suite that dies count as failures.
  */
@@ -29,6 +29,7 @@ const suites: Record<string, () => Promise<Counts>> = {
       await mocha('lab', ['test/lab/lab', 'run', '--'], ['test/lab/*.test.ts']),
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
+  dataplane: () => mocha('dataplane', ['test/lab/lab', 'run', '--nodes', '1', '--'], ['test/dataplane/**/*.test.ts']),
   e2e: () => mocha('e2e', ['test/lab/lab', 'run', '--'], ['test/e2e/**/*.test.ts']),
 };
 
@@ -130,6 +131,8 @@ async function kernelContract(kernel: string): Promise<Counts> {
     'test/lab/vm/run-in-vm.ts',
     '--kernel',
     kernel,
+    '--timeout',
+    '1500',
     '--file',
     '.build/contract.test:/contract.test',
     '--',
