@@ -80,6 +80,8 @@ export class ServicePlacement {
       pool,
       addresses: [...addresses, ...kept],
     });
+    // With a problem nothing is published, and what is not published has no business on a director; what is goes on as it can.
+    if (problems.length > 0 && service.ingress.length === 0) return this.#freeze(service, pool, problems);
     const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
     const unpublished = addresses.filter((address) => !isPublished(address));
