@@ -36,6 +36,7 @@ export class Invariants {
   readonly disturbed = new Set<string>();
   /** The address of each Service, and what it asked for when that was published. */
   readonly #published = new Map<ServiceKey, Publication>();
+  #violation: unknown;
   #before: Snapshot;
   readonly #fences = new Map<string, { epoch: number; generation: number; boot: number; seen: number }>();
 
@@ -54,6 +55,7 @@ export class Invariants {
 
   /** To be called after each step. */
   check(): void {
+    if (this.#violation !== undefined) throw this.#violation;
     this.#oneServicePerAddress();
     this.#addressesStay();
     this.#noDeletionOfWhatStays();
@@ -146,10 +148,15 @@ export class Invariants {
     }
   }
 
+  /** Inside a write of the operator, which would take what is thrown here for a failure of the API server: it is thrown by the next check. */
   #afterWrite({ verb, object }: FakeWrite): void {
     const key = object as ServiceKey;
-    if (verb === 'serviceStatus') this.#publishedIsHeld(key);
-    if (verb === 'release') this.#releasedIsGone(key);
+    try {
+      if (verb === 'serviceStatus') this.#publishedIsHeld(key);
+      if (verb === 'release') this.#releasedIsGone(key);
+    } catch (error) {
+      this.#violation ??= error;
+    }
   }
 
   /** I3: at the moment of publication at least one director holds the address. */

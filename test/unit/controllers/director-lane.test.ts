@@ -222,6 +222,22 @@ describe('DirectorLane', () => {
       });
     }
 
+    it('does not call a Service absent that an unanswered request may have put there', async () => {
+      await started();
+      host.failNextApply('answerLost');
+      lane.assign(WEB, [web]);
+      await clock.advance(20);
+      host.fail('Unreachable');
+      lane.withdraw(WEB, []);
+      await clock.advance(100_000);
+      assert.deepEqual(table(), ['TCP 203.0.113.10:80']);
+      assert.equal(lane.absent(WEB), false);
+      host.recover();
+      await clock.advance(60_000);
+      assert.deepEqual(table(), []);
+      assert.equal(lane.absent(WEB), true);
+    });
+
     it('fills the table of a rebooted director again', async () => {
       lane.assign(WEB, [web]);
       await started();
@@ -455,6 +471,20 @@ describe('DirectorLane', () => {
       lane.assign(WEB, [at('203.0.113.10', 81)]);
       await clock.advance(100);
       assert.deepEqual(table(), ['TCP 203.0.113.10:81', 'UDP 203.0.113.11:53']);
+    });
+
+    it('does not even try again what was refused before, while it is frozen', async () => {
+      const { policy } = host.table;
+      host.table.policy = { ...policy, addresses: ['198.51.100.0/24'] };
+      lane.assign(WEB, [web]);
+      await started();
+      lane.freeze(WEB, [web.address]);
+      host.table.policy = policy;
+      await clock.advance(100_000);
+      assert.deepEqual(table(), []);
+      lane.assign(WEB, [web]);
+      await clock.advance(60_000);
+      assert.deepEqual(table(), ['TCP 203.0.113.10:80']);
     });
 
     it('does not offer an address at which something is left, and clears it', async () => {
