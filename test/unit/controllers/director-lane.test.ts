@@ -406,6 +406,24 @@ describe('DirectorLane', () => {
       assert.equal(lane.absent(WEB), true);
     });
 
+    it('stays ready when a request is refused in passing, and not when that goes on', async () => {
+      await started();
+      const busy = { refuse: { class: 'retry', message: 'another process holds the lock' } } as const;
+      host.failNextApply(busy);
+      lane.assign(WEB, [web]);
+      await clock.advance(100);
+      assert.equal(lane.ready, true);
+      await clock.advance(5_000);
+      assert.equal(lane.confirmation(WEB).kind, 'Programmed');
+      for (let times = 0; times < 4; times += 1) host.failNextApply(busy);
+      lane.assign(DNS, [dns]);
+      await clock.advance(3_000);
+      assert.equal(lane.ready, false);
+      assert.match(lane.trouble?.message ?? '', /another process holds the lock/);
+      await clock.advance(60_000);
+      assert.equal(lane.ready, true);
+    });
+
     it('is not ready while the host refuses every request, and comes back by itself', async () => {
       await started();
       host.failNextApply({ refuse: { class: 'permanent', message: 'the ledger cannot be written' } });
