@@ -16,6 +16,19 @@ export interface Place {
   readonly cluster: Cluster;
 }
 
+/** So many Services exist at most: a pool of the lab is not large. */
+const BATCH = 25;
+
+async function removeServices(place: Place, api: ApiConnection): Promise<void> {
+  for (const { metadata } of await place.cluster.list('services', NAMESPACE)) {
+    await api.send('DELETE', `/api/v1/namespaces/${NAMESPACE}/services/${metadata.name}`);
+  }
+  await eventually('the Services of the measurement to be gone', async () => {
+    const left = await place.cluster.list('services', NAMESPACE);
+    return left.length === 0;
+  });
+}
+
 /** From the request that creates a Service until a watcher sees its address in the status, one Service at a time. */
 export async function measurePublication(place: Place, n: number): Promise<Sample[]> {
   await createNamespace(place);
@@ -34,13 +47,10 @@ export async function measurePublication(place: Place, n: number): Promise<Sampl
     posted.push(performance.now() - start);
     await bounded(seen, `Service ${name} to have an address`);
     published.push(performance.now() - start);
+    if ((i + 1) % BATCH === 0) await removeServices(place, api);
   }
   stop();
-  for (let i = 0; i < n; i += 1) await api.send('DELETE', `${services}/published-${i}`);
-  await eventually('the Services of the measurement to be gone', async () => {
-    const left = await place.cluster.list('services', NAMESPACE);
-    return left.length === 0;
-  });
+  await removeServices(place, api);
   await api.close();
   return [
     { what: 'Service created → EXTERNAL-IP published', milliseconds: published },
