@@ -11,7 +11,7 @@ import type {
   HelperHello,
   ReadKeysResult,
 } from '../../operator/controllers/ports.ts';
-import { FORWARDING_METHODS, SCHEDULERS } from '../../operator/model/virtual-server.ts';
+import { SCHEDULERS } from '../../operator/model/virtual-server.ts';
 import type { FakePolicy } from './fake-director-refusals.ts';
 import { FakeDirectorTable } from './fake-director-table.ts';
 
@@ -178,7 +178,7 @@ export class FakeDirector {
         ipvs: true,
         netAdmin: true,
         schedulers: SCHEDULERS,
-        forwardingMethods: FORWARDING_METHODS,
+        forwardingMethods: ['DirectRouting', 'Masquerading', 'Tunneling', 'Local'],
         families: ['IPv4', 'IPv6'],
       },
       problems: [],

@@ -7,7 +7,7 @@ export function sessionCases(at: CaseSubject): void {
     const { owner, protocol, epoch, generation, capabilities, problems } = at.session.hello;
     assert.deepEqual([owner, protocol.min, epoch, generation, problems], ['prod', 1, 0, 0, []]);
     assert.ok(capabilities.schedulers.includes('mh'));
-    assert.deepEqual([...capabilities.forwardingMethods], ['DirectRouting', 'Masquerading']);
+    assert.deepEqual([...capabilities.forwardingMethods], ['DirectRouting', 'Masquerading', 'Tunneling', 'Local']);
     assert.deepEqual([...capabilities.families], ['IPv4', 'IPv6']);
   });
 
