@@ -76,7 +76,7 @@ export class LaneIntents {
 
   /**
    * The Service shall have nothing any more, in particular nothing at these addresses that nobody else wants. Without any address (they are
-   * not known after a restart) it waits until the director holds nothing unexplained.
+   * not known after a restart) it waits until nothing at all is left over.
    */
   withdraw(service: ServiceKey, addresses: Iterable<IpAddress>): boolean {
     const entries = this.#services.get(service) ?? [];

@@ -61,7 +61,10 @@ export class LaneTable {
     if (!this.#entries.read) return false;
     const addresses = this.intents.leaving().get(service);
     if (addresses === undefined) return true;
-    return addresses.size === 0 ? this.surplus().unexplained.length === 0 : this.#isVacant(addresses);
+    if (addresses.size > 0) return this.#isVacant(addresses);
+    // Its addresses are not known: whatever is left over may be its.
+    const { explained, unexplained } = this.surplus();
+    return explained.length + unexplained.length === 0;
   }
 
   /**

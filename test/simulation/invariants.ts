@@ -36,6 +36,8 @@ export class Invariants {
   readonly disturbed = new Set<string>();
   /** The address of each Service, and what it asked for when that was published. */
   readonly #published = new Map<ServiceKey, Publication>();
+  /** Addresses of which somebody else has removed something: the operator learns of it a minute later. */
+  readonly tampered = new Set<string>();
   #violation: unknown;
   #before: Snapshot;
   readonly #fences = new Map<string, { epoch: number; generation: number; boot: number; seen: number }>();
@@ -164,7 +166,7 @@ export class Invariants {
     const service = this.#world.api.services.get(key);
     const had = new Set(this.#before.services.get(key)?.ingress.map(({ ip }) => ip));
     for (const { ip } of service?.ingress ?? []) {
-      if (had.has(ip)) continue;
+      if (had.has(ip) || this.tampered.has(ip)) continue;
       const held = [...this.#world.hosts.values()].some(({ table }) =>
         table.virtualServers().some(({ address, port }) => address === ip && this.#portOwner(port) === key),
       );

@@ -234,6 +234,7 @@ export class Simulation {
     const [server] = this.#world.host(name).table.virtualServers();
     if (server === undefined) return;
     this.#invariants.disturbed.add(name);
+    this.#invariants.tampered.add(server.address);
     this.#world.host(name).table.removeBehindOurBack(server);
   }
 
