@@ -3,8 +3,9 @@ import { count } from '../lib/list-in-words.ts';
 import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { DirectorFleet } from './director-fleet.ts';
-import { DirectorLane, type LaneTiming } from './director-lane.ts';
+import { DirectorLane } from './director-lane.ts';
 import { directorStatusInput } from './director-status-input.ts';
+import type { LaneTiming } from './lane-options.ts';
 import type { LaneReport } from './lane-report.ts';
 import { type LaneSpec, laneSpec } from './lane-target.ts';
 import { DONE, type Outcome } from './outcome.ts';
@@ -175,9 +176,8 @@ export class DirectorController {
 
   /** One event per change between ready and a reason why not. */
   #tellReadiness(name: string): void {
-    const lane = this.#options.fleet.member(name)?.lane;
-    if (lane === undefined) return;
-    const report = lane.report();
+    const report = this.#options.fleet.member(name)?.lane.report();
+    if (report === undefined) return;
     this.#options.metrics.directorUp(name, report.ready);
     const state = report.ready ? 'Ready' : report.trouble?.reason;
     if (state === undefined || state === this.#told.get(name)) return;
@@ -187,7 +187,7 @@ export class DirectorController {
         name,
         'Normal',
         'DirectorReady',
-        `Connected, and its table is complete: ${count(lane.wantedCount, 'virtual server')}.`,
+        `Connected, and its table is complete: ${count(report.counts?.virtualServers ?? 0, 'virtual server')}.`,
       );
     } else if (report.trouble !== undefined) {
       this.#record(name, 'Warning', eventReason(report.trouble.reason), report.trouble.message);

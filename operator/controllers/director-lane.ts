@@ -1,8 +1,10 @@
-import { type BackoffLimits, backoff } from '../lib/backoff.ts';
+import { backoff } from '../lib/backoff.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { VirtualServer } from '../model/virtual-server.ts';
-import type { LaneListener, LaneReport, LaneTrouble } from './lane-report.ts';
+import { dialWhile } from './lane-dial.ts';
+import { LANE_TIMING, type LaneOptions, type LaneTiming } from './lane-options.ts';
+import type { LaneReport, LaneTrouble } from './lane-report.ts';
 import { LaneState } from './lane-state.ts';
 import {
   describeChanges,
@@ -16,44 +18,16 @@ import {
 } from './lane-sync.ts';
 import { type Confirmation, LaneTable } from './lane-table.ts';
 import { type LaneSpec, needsNewConnection, targetOf, unfitness } from './lane-target.ts';
-import type { Clock, DirectorDialer, DirectorFailure, DirectorSession, HelperError, Leadership, Log } from './ports.ts';
+import { Pause } from './pause.ts';
+import type { DirectorFailure, DirectorSession, HelperError } from './ports.ts';
 import { Signal } from './signal.ts';
 import { type FencePair, WriteFence } from './write-fence.ts';
-
-export interface LaneTiming {
-  readonly redial: BackoffLimits;
-  /** Between comparisons of an idle director's table with ours; shortened by up to a quarter at random. */
-  readonly verifyMs: number;
-  /** A request that takes longer makes the director count as not ready until it answers. */
-  readonly patienceMs: number;
-  /** Before a host that refused us as a whole is tried again. */
-  readonly refusedMs: number;
-}
-
-export const LANE_TIMING: LaneTiming = {
-  redial: { baseMs: 500, capMs: 30_000 },
-  verifyMs: 60_000,
-  patienceMs: 3_000,
-  refusedMs: 30_000,
-};
 
 const LINGER_MS = 2;
 /** Passing refusals in a row after which a director no longer counts as ready. */
 const REFUSALS_UNTIL_NOT_READY = 3;
 /** A director that was ready for so long starts its back-off afresh. */
 const STABLE_MS = 10_000;
-
-export interface LaneOptions {
-  readonly director: string;
-  readonly dialer: DirectorDialer;
-  readonly leadership: Leadership;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly listener: LaneListener;
-  readonly timing?: LaneTiming;
-}
-
-type DialResult = Awaited<ReturnType<DirectorDialer['dial']>>;
 
 /**
  * The one writer of one director: keeps a session open, holds what each Service shall have there, and makes the director's table equal to
@@ -67,11 +41,11 @@ export class DirectorLane {
   readonly #state: LaneState;
   readonly #fence: WriteFence;
   readonly #wake: Signal;
+  readonly #linger: Pause;
   #spec: LaneSpec = { ok: false, trouble: { reason: 'InvalidSpec', message: 'The Director has not been read yet.' } };
   #loop: Promise<void> | undefined;
   #stopped = false;
   #cancelPatience: (() => void) | undefined;
-  #endLinger: (() => void) | undefined;
   /** Counts changes of the target: a session to an older target is closed. */
   #targetVersion = 0;
   #session: DirectorSession | undefined;
@@ -94,6 +68,7 @@ export class DirectorLane {
     this.#state = new LaneState(options);
     this.#fence = new WriteFence(options.leadership);
     this.#wake = new Signal(options.clock);
+    this.#linger = new Pause(options.clock);
   }
 
   /** Begins to connect. Assign what is known before: the first thing done on the director is to make its whole table equal. */
@@ -108,7 +83,7 @@ export class DirectorLane {
     this.#stopped = true;
     this.#state.silence();
     this.#cancelPatience?.();
-    this.#endLinger?.();
+    this.#linger.end();
     this.#session?.close();
     this.#wake.raise();
     await this.#loop;
@@ -210,11 +185,6 @@ export class DirectorLane {
     return this.#state.trouble;
   }
 
-  /** Virtual servers that shall be here. */
-  get wantedCount(): number {
-    return this.#table.wantedCount();
-  }
-
   report(): LaneReport {
     return { ...this.#state.report(), refused: this.#table.failures() };
   }
@@ -247,27 +217,11 @@ export class DirectorLane {
     while (current() && this.#wait() > 0) await this.#wake.wait(this.#wait());
     if (!current()) return undefined;
     this.#state.enter('Dialing', this.#state.trouble);
-    let result: DialResult | undefined;
-    void this.#dial(spec).then((outcome) => {
-      result = outcome;
-      if (!current() && outcome.ok) outcome.session.close();
-      this.#wake.raise();
-    });
-    while (result === undefined && current()) await this.#wake.wait();
-    if (result === undefined || !current()) return undefined;
+    const result = await dialWhile(current, this.#wake, this.#options, targetOf(spec.director, spec.privateKey));
+    if (result === undefined) return undefined;
     if (result.ok) return result.session;
     this.#lost(result.failure);
     return undefined;
-  }
-
-  async #dial({ director, privateKey }: Extract<LaneSpec, { ok: true }>): Promise<DialResult> {
-    try {
-      return await this.#options.dialer.dial(targetOf(director, privateKey));
-    } catch (error) {
-      this.#options.log.error('dialling a director threw', { director: this.name, error });
-      const message = `Director ${this.name}: the operator failed to dial: ${String(error)}`;
-      return { ok: false, failure: { reason: 'ProtocolError', message } };
-    }
   }
 
   async #serve(session: DirectorSession): Promise<void> {
@@ -293,10 +247,7 @@ export class DirectorLane {
       this.#ended = failure;
       this.#wake.raise();
     });
-    if (this.#state.hello !== undefined && this.#state.hello.bootId !== hello.bootId) {
-      this.#options.log.info('a director has been rebooted', { director: this.name });
-    }
-    this.#state.hello = hello;
+    this.#state.greeted(hello);
     this.#highest = { epoch: hello.epoch, generation: hello.generation };
     this.#syncNeeded = true;
     const trouble = this.#spec.ok ? unfitness(this.#spec.director, hello) : undefined;
@@ -319,13 +270,7 @@ export class DirectorLane {
 
   /** One change of the cluster often concerns many Services: those that are computed in the same breath share a request. */
   async #sendDirty(context: SyncContext): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.schedule(LINGER_MS, resolve);
-      this.#endLinger = () => {
-        cancel();
-        resolve();
-      };
-    });
+    await this.#linger.take(LINGER_MS);
     if (this.#stopped || this.#ended !== undefined) return;
     this.#conclude(await this.#patiently(sendDirty(context)));
   }
@@ -386,10 +331,7 @@ export class DirectorLane {
         return;
       case 'notLeading':
         this.#notBefore = this.#options.clock.monotonic() + this.#timing.redial.baseMs;
-        this.#state.enter(this.#state.phase, {
-          reason: 'NotLeading',
-          message: `Director ${this.name} is not written to: this operator does not hold the Lease.`,
-        });
+        this.#state.notLeading();
         return;
       case 'refused':
         this.#refused(step.error);
@@ -406,11 +348,7 @@ export class DirectorLane {
     if (error.class === 'fenced' && error.highest !== undefined) this.#highest = error.highest;
     log.warn('a director refused a request', { director: this.name, class: error.class, cause: error.message });
     if (passing && this.#refusals < REFUSALS_UNTIL_NOT_READY) return;
-    this.#state.enter(this.#state.phase, {
-      reason: 'Refused',
-      message: `Director ${this.name} refused the request: ${error.message}`,
-      class: error.class,
-    });
+    this.#state.refused(error);
   }
 
   /** The session is over, or none came about. */

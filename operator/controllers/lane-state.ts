@@ -1,6 +1,15 @@
 import type { LaneListener, LanePhase, LaneReport, LaneTrouble } from './lane-report.ts';
 import type { HeldRemovals } from './lane-sync.ts';
-import type { ApplyResult, Clock, DirectorFailure, HelperHello, Log, ReadKeysResult, TableCounts } from './ports.ts';
+import type {
+  ApplyResult,
+  Clock,
+  DirectorFailure,
+  HelperError,
+  HelperHello,
+  Log,
+  ReadKeysResult,
+  TableCounts,
+} from './ports.ts';
 
 export interface LaneStateOptions {
   readonly director: string;
@@ -24,7 +33,7 @@ export class LaneState {
   #tableHash: string | undefined;
   #appliedGeneration: number | undefined;
   #lastSyncTime: number | undefined;
-  hello: HelperHello | undefined;
+  #hello: HelperHello | undefined;
   held: HeldRemovals | undefined;
   drift: string | undefined;
 
@@ -67,7 +76,7 @@ export class LaneState {
       since: this.#since,
       ready: this.ready,
       trouble: this.trouble,
-      hello: this.hello,
+      hello: this.#hello,
       counts: this.#counts,
       tableHash: this.#tableHash,
       totalWrites: this.#totalWrites,
@@ -97,6 +106,30 @@ export class LaneState {
   /** The session is over, or none came about. */
   lost({ reason, message }: DirectorFailure): void {
     this.enter('Disconnected', { reason, message });
+  }
+
+  /** The helper has said who it is. */
+  greeted(hello: HelperHello): void {
+    const { log, director } = this.#options;
+    if (this.#hello !== undefined && this.#hello.bootId !== hello.bootId)
+      log.info('a director has been rebooted', { director });
+    this.#hello = hello;
+  }
+
+  /** The director refused a request as a whole. */
+  refused({ message, class: errorClass }: HelperError): void {
+    const { director } = this.#options;
+    this.enter(this.#phase, {
+      reason: 'Refused',
+      message: `Director ${director} refused the request: ${message}`,
+      class: errorClass,
+    });
+  }
+
+  /** We may not write. */
+  notLeading(): void {
+    const message = `Director ${this.#options.director} is not written to: this operator does not hold the Lease.`;
+    this.enter(this.#phase, { reason: 'NotLeading', message });
   }
 
   /** Nothing has been heard since the lane began to connect. */

@@ -110,11 +110,6 @@ export class LaneTable {
     return servers.sort(compareVirtualServerKeys);
   }
 
-  /** How many virtual servers shall be here. */
-  wantedCount(): number {
-    return [...this.#entries.all()].filter(({ wanted }) => wanted !== undefined).length;
-  }
-
   /** Size of a request that carries the whole table: virtual servers plus real servers. */
   weight(): number {
     let weight = 0;

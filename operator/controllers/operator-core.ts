@@ -4,7 +4,7 @@ import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
-import type { LaneTiming } from './director-lane.ts';
+import type { LaneTiming } from './lane-options.ts';
 import { NodeAdmission } from './node-admission.ts';
 import type { Outcome } from './outcome.ts';
 import { PoolController } from './pool-controller.ts';

@@ -1,7 +1,7 @@
 import { Simulation } from './simulator.ts';
 
 /** More histories: SIMULATIONS=5000. One again: SIMULATION_SEED=17. */
-const HISTORIES = Number(process.env.SIMULATIONS ?? 500);
+const HISTORIES = Number(process.env.SIMULATIONS ?? 300);
 const FIRST_SEED = Number(process.env.SIMULATION_SEED ?? 1);
 const STEPS = 40;
 
