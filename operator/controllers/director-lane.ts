@@ -218,9 +218,8 @@ export class DirectorLane {
     if (!current()) return undefined;
     this.#state.enter('Dialing', this.#state.trouble);
     const result = await dialWhile(current, this.#wake, this.#options, targetOf(spec.director, spec.privateKey));
-    if (result === undefined) return undefined;
-    if (result.ok) return result.session;
-    this.#lost(result.failure);
+    if (result?.ok) return result.session;
+    if (result !== undefined) this.#lost(result.failure);
     return undefined;
   }
 
