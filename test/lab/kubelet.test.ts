@@ -69,7 +69,12 @@ describe('kubelet stand-in', function () {
   });
 
   it('readiness follows its probe, and a failed liveness probe restarts the container', async () => {
-    const probed = { httpGet: { path: '/readyz', port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
+    const probed = {
+      httpGet: { path: '/readyz', port: 8080 },
+      periodSeconds: 1,
+      timeoutSeconds: 20,
+      failureThreshold: 1,
+    };
     const command = ['sh', '-c', 'touch /tmp/alive; exec "$0" "$@"'];
     await lab.apply(
       pod('probed', {
@@ -81,6 +86,8 @@ describe('kubelet stand-in', function () {
             readinessProbe: probed,
             livenessProbe: {
               exec: { command: ['test', '-e', '/tmp/alive'] },
+              // A busy machine may take long to start a process: only the missing file shall fail the probe.
+              timeoutSeconds: 20,
               periodSeconds: 1,
               failureThreshold: 1,
               initialDelaySeconds: 1,
@@ -91,7 +98,7 @@ describe('kubelet stand-in', function () {
         ],
       }),
     );
-    await lab.kubectl(['wait', 'pod/probed', '--for=condition=Ready', '--timeout=30s']);
+    await lab.kubectl(['wait', 'pod/probed', '--for=condition=Ready', '--timeout=90s']);
     const { stdout: ip } = await lab.kubectl(['get', 'pod', 'probed', '-o', 'jsonpath={.status.podIP}']);
     await lab.client('client').get(`http://${ip}:8080/shell?cmd=rm%20/tmp/alive`);
     await waitFor(
@@ -102,7 +109,7 @@ describe('kubelet stand-in', function () {
         see(stdout);
         return stdout === '1 true' ? true : undefined;
       },
-      { timeoutMs: 30_000 },
+      { timeoutMs: 90_000 },
     );
     await lab.kubectl(['delete', 'pod', 'probed']);
   });
