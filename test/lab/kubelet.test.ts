@@ -75,10 +75,10 @@ describe('kubelet stand-in', function () {
       timeoutSeconds: 20,
       failureThreshold: 1,
     };
-    const command = ['sh', '-c', 'touch /tmp/alive; exec "$0" "$@"'];
+    const command = ['sh', '-c', 'touch /mnt/alive; exec "$0" "$@"'];
     await lab.apply(
       pod('probed', {
-        volumes: [{ name: 'tmp', emptyDir: {} }],
+        volumes: [{ name: 'alive', emptyDir: {} }],
         containers: [
           {
             name: 'c',
@@ -87,13 +87,13 @@ describe('kubelet stand-in', function () {
             startupProbe: { ...probed, failureThreshold: 90 },
             readinessProbe: probed,
             livenessProbe: {
-              exec: { command: ['test', '-e', '/tmp/alive'] },
+              exec: { command: ['test', '-e', '/mnt/alive'] },
               // A busy machine may take long to start a process: only the missing file shall fail the probe.
               timeoutSeconds: 20,
               periodSeconds: 1,
               failureThreshold: 1,
             },
-            volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+            volumeMounts: [{ name: 'alive', mountPath: '/mnt' }],
             command: [...command, CONTROLPLANE, 'netexec'],
           },
         ],
@@ -101,7 +101,7 @@ describe('kubelet stand-in', function () {
     );
     await lab.kubectl(['wait', 'pod/probed', '--for=condition=Ready', '--timeout=90s']);
     const { stdout: ip } = await lab.kubectl(['get', 'pod', 'probed', '-o', 'jsonpath={.status.podIP}']);
-    await lab.client('client').get(`http://${ip}:8080/shell?cmd=rm%20/tmp/alive`);
+    await lab.client('client').get(`http://${ip}:8080/shell?cmd=rm%20/mnt/alive`);
     await waitFor(
       'pod probed to be restarted and ready',
       async (see) => {
