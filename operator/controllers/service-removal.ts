@@ -1,0 +1,118 @@
+import type { AddressBook } from '../core/address-book.ts';
+import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
+import { FINALIZER } from '../model/names.ts';
+import type { DirectorFleet } from './director-fleet.ts';
+import { DONE, type Outcome } from './outcome.ts';
+import type { Cluster, ClusterWriter, EventRecorder } from './ports.ts';
+import { referenceTo } from './service-events.ts';
+import type { ServicePlacement } from './service-placement.ts';
+import { outcomeOfWrite } from './write-outcome.ts';
+
+export interface ServiceRemovalOptions {
+  readonly cluster: Cluster;
+  readonly writer: ClusterWriter;
+  readonly events: EventRecorder;
+  readonly fleet: DirectorFleet;
+  readonly book: AddressBook;
+  readonly placement: ServicePlacement;
+}
+
+/** How far a removal has come: `waits` for directors, `undone` because of a write that must be tried again, or all `removed`. */
+export type RemovalProgress =
+  | { readonly kind: 'waits' }
+  | { readonly kind: 'undone'; readonly outcome: Outcome }
+  | { readonly kind: 'removed' };
+
+type Remaining = { readonly director: string; readonly problem: string | undefined };
+
+/**
+ * Takes everything of a Service back that no longer shall have it: first from the directors, then our marks from the object. The finalizer
+ * stands while any director may hold something (I11).
+ */
+export class ServiceRemoval {
+  readonly #options: ServiceRemovalOptions;
+  /** What was said last about a removal that waits. */
+  readonly #said = new Map<ServiceKey, string>();
+
+  constructor(options: ServiceRemovalOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a Service that is not wanted still has something of ours. */
+  isNeeded(key: ServiceKey, service: LoadBalancedService | undefined): boolean {
+    const { book, fleet } = this.#options;
+    if (service?.finalizers.includes(FINALIZER) === true) return true;
+    if (book.addressesOf(key).length > 0 || book.leavingOf(key).length > 0) return true;
+    return [...fleet.members()].some(({ lane }) => lane.has(key));
+  }
+
+  /** One step: what can be taken back now is. Addresses stay in the book until the caller releases them. */
+  async advance(key: ServiceKey, service: LoadBalancedService | undefined): Promise<RemovalProgress> {
+    const remaining = this.withdraw(key, service);
+    if (remaining.length > 0) {
+      this.#tell(key, service, remaining);
+      return { kind: 'waits' };
+    }
+    if (service?.finalizers.includes(FINALIZER) === true) {
+      const outcome = await this.#letGo(service);
+      if (outcome.kind !== 'done') return { kind: 'undone', outcome };
+    }
+    return { kind: 'removed' };
+  }
+
+  /** Takes the Service off the directors, in memory. @returns those that may still hold something. */
+  withdraw(key: ServiceKey, service: LoadBalancedService | undefined): readonly Remaining[] {
+    const { book, cluster, placement } = this.#options;
+    const published = service?.finalizers.includes(FINALIZER) === true ? service.ingress.map(({ ip }) => ip) : [];
+    // What the status shows may meanwhile be another Service's: only what the book calls ours, or nobody's, may go.
+    const ours = published.filter((ip) => (book.holder(ip) ?? key) === key);
+    const addresses = [...new Set([...book.addressesOf(key), ...book.leavingOf(key), ...ours])];
+    const poolName = book.poolOf(key);
+    const pool = poolName === undefined ? undefined : cluster.pool(poolName);
+    if (pool?.ok === true && pool.value.paused) {
+      placement.freeze(key, addresses);
+      return [
+        { director: 'all', problem: `LoadBalancerPool ${poolName} is paused: nothing is removed until it is resumed.` },
+      ];
+    }
+    return placement.withdraw(key, addresses);
+  }
+
+  /** The Service is wanted again, or nothing of it is left. */
+  forget(key: ServiceKey): void {
+    this.#said.delete(key);
+  }
+
+  /** Removes our marks from the object: status, where it lives on as something else, then finalizers and annotation. */
+  async #letGo(service: LoadBalancedService): Promise<Outcome> {
+    const { book, writer, events } = this.#options;
+    const { key } = service;
+    if (!service.deleting && (service.ingress.length > 0 || service.conditions.length > 0)) {
+      const cleared = await writer.writeServiceStatus(service, { ingress: [], conditions: [] });
+      const outcome = outcomeOfWrite(cleared, 'clear the status of the Service');
+      if (outcome.kind !== 'done') return outcome;
+    }
+    const released = await writer.releaseService(service);
+    const outcome = outcomeOfWrite(released, 'remove our finalizer');
+    if (outcome.kind !== 'done') return outcome;
+    const addresses = [...book.addressesOf(key), ...book.leavingOf(key)];
+    const message =
+      addresses.length > 0 ? `Address ${addresses.join(' and ')} is free again.` : 'Nothing is left on any director.';
+    events.record(referenceTo(service), 'Normal', 'DeletedLoadBalancer', message);
+    return DONE;
+  }
+
+  /** Who waits for a director in trouble is told which, once. */
+  #tell(key: ServiceKey, service: LoadBalancedService | undefined, remaining: readonly Remaining[]): void {
+    const sentences = remaining.flatMap(({ director, problem }) =>
+      problem === undefined ? [] : [{ director, problem }],
+    );
+    const names = sentences.map(({ director }) => director).join();
+    if (service === undefined || sentences.length === 0 || this.#said.get(key) === names) return;
+    this.#said.set(key, names);
+    const message =
+      `Waiting until nothing is left on the directors: ${sentences.map(({ problem }) => problem).join(' ')} ` +
+      'A director that will never come back: delete its Director object.';
+    this.#options.events.record(referenceTo(service), 'Warning', 'DeletingLoadBalancer', message);
+  }
+}
