@@ -41,7 +41,7 @@ func TestGoldenBytes(t *testing.T) {
 			"03010000" + "14000180" + "06000100" + "0a000000" + "08000500" + "07000000"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, err := encodeOperation(row.operation)
+			body, err := EncodeOperation(row.operation)
 			if got := hex.EncodeToString(body); err != nil || got != row.want {
 				t.Errorf("encoded %s, %v\nwanted  %s", got, err, row.want)
 			}
@@ -51,7 +51,7 @@ func TestGoldenBytes(t *testing.T) {
 
 // What the encoder writes the decoder reads, though the kernel's answers carry more.
 func TestCodecRoundTrip(t *testing.T) {
-	body, err := encodeOperation(Operation{Kind: SetDestination, Service: goldenService, Destination: goldenDestination})
+	body, err := EncodeOperation(Operation{Kind: SetDestination, Service: goldenService, Destination: goldenDestination})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestCodecRoundTrip(t *testing.T) {
 	}
 	for _, service := range []Service{goldenService, {ServiceKey: ServiceKey{Family: IPv6, FirewallMark: 9}, Scheduler: "rr", PrefixLength: 64, PersistenceEngine: "sip"}} {
 		service.Flags &^= FlagHashed
-		body, err := encodeOperation(Operation{Kind: NewService, Service: service})
+		body, err := EncodeOperation(Operation{Kind: NewService, Service: service})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestCodecRoundTrip(t *testing.T) {
 }
 
 func TestDecodeRefusesWhatIsCutOff(t *testing.T) {
-	body, err := encodeOperation(Operation{Kind: SetDestination, Service: goldenService, Destination: goldenDestination})
+	body, err := EncodeOperation(Operation{Kind: SetDestination, Service: goldenService, Destination: goldenDestination})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestOddNetmask(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, operation := range []Operation{{Kind: NewService, Service: goldenService}, {Kind: SetDestination, Service: goldenService, Destination: goldenDestination}} {
-		body, err := encodeOperation(operation)
+		body, err := EncodeOperation(operation)
 		if err != nil {
 			f.Fatal(err)
 		}

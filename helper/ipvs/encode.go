@@ -10,8 +10,8 @@ import (
 // genetlinkHeader is struct genlmsghdr: command, version, reserved.
 func genetlinkHeader(command, version uint8) []byte { return []byte{command, version, 0, 0} }
 
-// encodeOperation makes the body of one IPVS_CMD_* message.
-func encodeOperation(operation Operation) ([]byte, error) {
+// EncodeOperation makes the body of one IPVS_CMD_* message: what Execute sends behind a netlink header.
+func EncodeOperation(operation Operation) ([]byte, error) {
 	attributes := netlink.NewAttributeEncoder()
 	attributes.Nested(cmdAttrService, func(nested *netlink.AttributeEncoder) error {
 		encodeServiceKey(nested, operation.Service.ServiceKey)

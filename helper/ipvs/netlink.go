@@ -74,7 +74,7 @@ func (n *Netlink) Execute(operations []Operation) []error {
 	var messages []netlink.Message
 	var origin []int
 	for index, operation := range operations {
-		body, err := encodeOperation(operation)
+		body, err := EncodeOperation(operation)
 		if err != nil {
 			results[index] = err
 			continue

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// samples are the measured times by what was measured.
+type samples map[string][]time.Duration
+
+func (s samples) add(name string, took time.Duration) { s[name] = append(s[name], took) }
+
+func (s samples) median(name string) time.Duration {
+	sorted := slices.Sorted(slices.Values(s[name]))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+func (s samples) print(names ...string) {
+	for _, name := range names {
+		fmt.Printf("  %-32s %10.1f ms  n=%d  [%.1f … %.1f]\n", name, milliseconds(s.median(name)), len(s[name]),
+			milliseconds(slices.Min(s[name])), milliseconds(slices.Max(s[name])))
+	}
+}
+
+// printRatio prints one median divided by another, and whether that is what it should be.
+func (s samples) printRatio(above, below, goal string, reached func(float64) bool) {
+	ratio := float64(s.median(above)) / float64(s.median(below))
+	verdict := ""
+	switch {
+	case reached == nil:
+	case reached(ratio):
+		verdict = fmt.Sprintf("  (%s: reached)", goal)
+	default:
+		verdict = fmt.Sprintf("  (%s: missed)", goal)
+	}
+	fmt.Printf("  → %s : %s = %.2f%s\n", above, below, ratio, verdict)
+}
+
+func milliseconds(took time.Duration) float64 { return float64(took) / float64(time.Millisecond) }
