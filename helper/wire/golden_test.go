@@ -28,9 +28,14 @@ func TestRequestExamples(t *testing.T) {
 		RealServers: []RealServer{{"192.0.2.21", 0, 1, "Tunneling", 0, 0, Tunnel{"gue", 6080, true}}, {"2001:db8:0:1::21", 0, 1, "Tunneling", 0, 0, Tunnel{"ipip", 0, false}}}}
 	calls := VirtualServer{Key: Key{Address: "203.0.113.12", Port: 5060, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{},
 		Persistence: &Persistence{300, 32, "sip"}, RealServers: []RealServer{{"203.0.113.12", 5060, 1, "Local", 0, 0, Tunnel{}}}}
+	tunnelled := VirtualServer{Key: web.Key, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback"}, PacketRules: PacketRules{false, []string{"198.51.100.0/24", "2001:db8::/32"}, 1400},
+		RealServers: []RealServer{{"192.0.2.21", 80, 1, "Tunneling", 0, 0, Tunnel{"gue", 6080, true}}, {"192.0.2.22", 80, 1, "Tunneling", 0, 0, Tunnel{"ipip", 0, false}}}}
+	masqueraded := VirtualServer{Key: Key{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{}, PacketRules: PacketRules{Masquerade: true},
+		RealServers: []RealServer{{"192.0.2.21", 30053, 1, "Masquerading", 0, 0, Tunnel{}}}}
 	for name, want := range map[string]Request{
-		"request-ping":      {ID: 1, Ping: true},
-		"request-preflight": {ID: 6, Preflight: true},
+		"request-apply-forwarding": {ID: 8, Apply: &Apply{Fence: Fence{3, 22}, Scope: ScopeListed, Interface: "lo", VirtualServers: []VirtualServer{tunnelled, masqueraded}}},
+		"request-ping":             {ID: 1, Ping: true},
+		"request-preflight":        {ID: 6, Preflight: true},
 		"request-apply-host": {ID: 7, Apply: &Apply{Fence: Fence{3, 21}, Scope: ScopeListed, Interface: "lo",
 			VirtualServers: []VirtualServer{{Key: web.Key, Scheduler: "wrr", SchedulerFlags: []string{}, PacketRules: PacketRules{true, []string{"198.51.100.0/24"}, 1400}}},
 			Host: &Host{Sysctls: map[string]string{"net.ipv4.vs.conntrack": "1", "net.ipv4.vs.expire_nodest_conn": "1"}, Timeouts: &Timeouts{900, 120, 300},

@@ -1,16 +1,8 @@
 import { z } from 'zod';
-import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS } from '../model/virtual-server.ts';
 import { conditions, labelSelector } from './common-schemas.ts';
 import type { ResourceDefinition } from './custom-resource-definition.ts';
+import { BALANCING_RULES, poolBalancing } from './pool-balancing.ts';
 import { checkedBy, mapBy, SET } from './validation.ts';
-
-/** Every mask ipvsadm --netmask accepts for IPv4, 255.255.255.255 first. */
-export const NETMASKS = Array.from({ length: 32 }, (_, index) => netmask(32 - index));
-
-function netmask(prefixLength: number): string {
-  const bits = (0xffffffff << (32 - prefixLength)) >>> 0;
-  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
-}
 
 const IS_RANGE = "self.contains('-')";
 const FIRST = "self.split('-')[0].trim()";
@@ -90,53 +82,6 @@ const serviceAllocation = z.strictObject({
     .describe('Labels of Services that may use the pool; one match is enough. Empty: all.'),
 });
 
-/** A duration as the API server's CEL and people write it, in whole seconds. */
-const DURATION = "self.matches('^([0-9]{1,5}[hms])+$')";
-
-const drain = z.strictObject({
-  timeout: z
-    .string()
-    .min(2)
-    .max(16)
-    .default('30s')
-    .describe(
-      'A node that leaves gets no new connections and stays until those it has have ended, at most so long: a duration such as 30s, 5m or 1h30m, up to 24h. 0s removes it at once, which cuts them.',
-    )
-    .meta(
-      checkedBy(
-        {
-          rule: DURATION,
-          message: 'not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m',
-          messageExpression:
-            '"\'" + self + "\' is not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m"',
-        },
-        { rule: `!${DURATION} || duration(self) <= duration('24h')`, message: 'drain.timeout: at most 24h' },
-      ),
-    ),
-});
-
-const connectionThresholds = z
-  .strictObject({
-    upper: z
-      .int()
-      .min(0)
-      .max(2147483647)
-      .default(0)
-      .describe('Connections above which a real server gets no new ones; 0 is no limit.'),
-    lower: z
-      .int()
-      .min(0)
-      .max(2147483647)
-      .default(0)
-      .describe('Connections below which it gets new ones again; 0 is three quarters of upper, as the kernel does.'),
-  })
-  .meta(
-    checkedBy({
-      rule: 'self.lower <= self.upper',
-      message: 'lower must not exceed upper: lower is where a real server is used again; raise upper or lower lower',
-    }),
-  );
-
 /** LoadBalancerPool spec, as the API server stores it after defaulting. */
 export const loadBalancerPoolSpec = z
   .strictObject({
@@ -174,62 +119,10 @@ export const loadBalancerPoolSpec = z
         ),
       })
       .describe('The hosts that balance for this pool.'),
-    forwardingMethod: z
-      .enum(FORWARDING_METHODS)
-      .default('DirectRouting')
-      .describe(
-        'How a director hands packets to a node. DirectRouting: same packet to the MAC address of the node, replies bypass the director; director and nodes share a network. Masquerading: address and port are translated to a node port, replies return through the director.',
-      ),
-    scheduler: z
-      .enum(SCHEDULERS)
-      .default('mh')
-      .describe('IPVS scheduler as in ipvsadm(8). Only mh and sh choose equally on all directors.'),
-    schedulerFlags: z
-      .array(z.enum(SCHEDULER_FLAGS))
-      .max(3)
-      .optional()
-      .describe(
-        'Scheduler flags as in ipvsadm(8). mh always has mh-fallback, and mh-port too when no flag is given; sh always has sh-fallback.',
-      )
-      .meta(SET),
-    connectionThresholds: connectionThresholds
-      .default({ upper: 0, lower: 0 })
-      .describe('Limits of connections per real server.'),
-    udpOnePacket: z
-      .boolean()
-      .default(false)
-      .describe('One-packet scheduling of UDP ports: each datagram is scheduled alone, without a connection entry.'),
-    persistenceNetmask: z
-      .enum(NETMASKS as [string, ...string[]])
-      .default('255.255.255.255')
-      .describe('With sessionAffinity ClientIP, clients equal under this mask stick together. IPv4 only.'),
-    weights: z
-      .enum(['Equal', 'ReadyPods'])
-      .default('Equal')
-      .describe('Weights of the nodes: all 1, or the number of ready pods of the Service on the node.'),
-    drain: drain.default({ timeout: '30s' }).describe('What happens to a node that leaves the table of a Service.'),
     nodeSelector: labelSelector.optional().describe('Labels of the nodes that may be real servers. Absent: all nodes.'),
-    ipMode: z
-      .enum(['VIP', 'Proxy'])
-      .optional()
-      .describe(
-        'ipMode to publish with Masquerading; derived when absent: VIP with DirectRouting, Proxy with Masquerading.',
-      ),
+    ...poolBalancing,
   })
-  .meta(
-    checkedBy(
-      {
-        rule: "!has(self.schedulerFlags) || self.schedulerFlags.all(f, f.startsWith('flag-') || f.startsWith(self.scheduler + '-'))",
-        message:
-          'schedulerFlags: mh-* flags belong to scheduler mh, sh-* flags to scheduler sh; remove the flag or change the scheduler',
-      },
-      {
-        rule: "!has(self.ipMode) || self.ipMode != 'Proxy' || self.forwardingMethod == 'Masquerading'",
-        message:
-          'ipMode: with DirectRouting packets reach the node with the VIP as destination, and kube-proxy takes them only when ipMode is VIP; remove ipMode or use Masquerading',
-      },
-    ),
-  );
+  .meta(checkedBy(...BALANCING_RULES));
 
 const counter = z.int().min(0);
 

@@ -3,6 +3,7 @@ import { listInWords } from '../lib/list-in-words.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { formatVirtualServerKey, type VirtualServerKeyText } from '../model/virtual-server.ts';
 import type { KeyFailure } from './lane-entries.ts';
+import { sieve } from './lane-sieve.ts';
 import type { Batch, LaneTable } from './lane-table.ts';
 import type {
   ApplyResult,
@@ -66,8 +67,11 @@ export async function fullSync(context: SyncContext): Promise<{ readonly step: S
     desired: read.value.keys.filter((key) => !surplus.has(formatVirtualServerKey(key))),
     explained: new Set(explained.map(formatVirtualServerKey)),
   });
-  if (verdict.allowed && !table.intents.partlyFrozen && table.weight() <= MAX_WEIGHT) {
-    const batch: Batch = { virtualServers: table.desired(), absent: [...explained, ...unexplained] };
+  const desired = table.desired();
+  // What the director cannot have is not sent, and a request of scope `all` would remove it: it may have an older definition that serves.
+  const possible = sieve(desired, session.hello, 0).failures.size === 0;
+  if (verdict.allowed && possible && !table.intents.partlyFrozen && table.weight() <= MAX_WEIGHT) {
+    const batch: Batch = { virtualServers: desired, absent: [...explained, ...unexplained] };
     const step = await send(context, batch, 'all');
     if (step.kind !== 'refused' || !concernsObjects(step.error)) return { step };
     // The host's policy may forbid the removals: program what shall be there, and leave the rest for a person.
@@ -100,17 +104,22 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
     return { kind: 'notLeading' };
   }
   table.sending(batch);
+  const { possible, failures } = sieve(batch.virtualServers, session.hello, clock.monotonic());
+  if (possible.length + batch.absent.length === 0 && failures.size > 0) {
+    context.onTouched(table.confirm(batch, failures));
+    return { kind: 'done' };
+  }
   const answer = await session.apply({
     ...pair,
     dryRun: false,
     scope,
     interface: context.interface,
-    virtualServers: batch.virtualServers,
+    virtualServers: possible,
     absent: scope === 'all' ? [] : batch.absent,
   });
   if (answer.kind === 'ok') {
     context.onApplied(answer.value, pair.generation);
-    context.onTouched(table.confirm(batch, failuresOf(answer.value, clock)));
+    context.onTouched(table.confirm(batch, new Map([...failures, ...failuresOf(answer.value, clock)])));
     return { kind: 'done' };
   }
   if (answer.kind === 'refused' && scope === 'listed' && concernsObjects(answer.error)) {
@@ -157,7 +166,7 @@ export async function planRepair(context: SyncContext): Promise<readonly TableCh
     dryRun: true,
     scope: 'listed',
     interface: context.interface,
-    virtualServers: context.table.desired(),
+    virtualServers: sieve(context.table.desired(), context.session.hello, 0).possible,
     absent: [],
   });
   return answer.kind === 'ok' ? answer.value.changes : answer;

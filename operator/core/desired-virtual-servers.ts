@@ -1,6 +1,7 @@
 import type { AddressPool } from '../model/address-pool.ts';
+import { familyOfRange } from '../model/cidr-range.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import { addressToNumber, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import { familyOf, type IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServicePort } from '../model/load-balanced-service.ts';
 import {
   compareVirtualServerKeys,
@@ -8,8 +9,9 @@ import {
   type RealServer,
   type VirtualServer,
 } from '../model/virtual-server.ts';
+import type { Backend } from './backend.ts';
 import { type EffectiveBalancing, effectiveBalancing } from './effective-balancing.ts';
-import { selectNodes } from './select-nodes.ts';
+import { nodesAtPort, nodesOfFamily, weightedNodes } from './node-backends.ts';
 
 /** What the virtual servers of one Service follow from. */
 export interface DesiredInput {
@@ -32,12 +34,15 @@ export interface DesiredVirtualServers {
 }
 
 /**
- * One virtual server per address and Service port; its real servers are nodes, at the Service's own port with DirectRouting
+ * One virtual server per address and Service port; its real servers are nodes, at the Service's own port with DirectRouting and Tunneling
  * (kube-proxy matches VIP:port) and at the node port with Masquerading.
  *
  * A Service without any ready endpoint keeps its nodes under externalTrafficPolicy Cluster: their kube-proxy rejects the
  * connection, which is what a client should see, and the table does not flap while the last pod restarts. Under Local the
  * virtual server stays with no real server, and the director rejects.
+ *
+ * Source ranges are kept by the directors with every forwarding method. kube-proxy would do it for DirectRouting and Tunneling, but not at
+ * node ports and pods; one rule for all is easier to trust, and what the director drops takes no room in its connection table.
  */
 export function desiredVirtualServers(input: DesiredInput): DesiredVirtualServers {
   const { service, pool, addresses } = input;
@@ -45,99 +50,36 @@ export function desiredVirtualServers(input: DesiredInput): DesiredVirtualServer
   const problems = [...balancing.problems];
   const notes = [...balancing.notes];
   const ports = service.ports.filter((port) => {
-    const reachable = balancing.forwardingMethod === 'DirectRouting' || port.nodePort > 0;
+    const reachable = balancing.forwardingMethod !== 'Masquerading' || port.nodePort > 0;
     if (!reachable) problems.push(missingNodePort(service, port));
     return reachable;
   });
   const weighted = weightedNodes(input, balancing);
   const virtualServers: VirtualServer[] = [];
   for (const address of addresses) {
-    const hosts = hostsOfFamily(weighted, familyOf(address), problems, notes);
-    for (const port of ports) virtualServers.push(virtualServer(address, port, hosts, service, balancing));
+    const nodes = nodesOfFamily(weighted, familyOf(address));
+    problems.push(...nodes.problems);
+    notes.push(...nodes.notes, ...closedToFamily(address, service));
+    for (const port of ports) {
+      const backends = nodesAtPort(nodes, port, balancing);
+      virtualServers.push(virtualServer(address, port, backends, service, balancing));
+    }
   }
   virtualServers.sort(compareVirtualServerKeys);
   return { virtualServers, problems: [...new Set(problems)], notes: [...new Set(notes)] };
 }
 
-interface WeightedNode {
-  readonly node: ClusterNode;
-  readonly weight: number;
-}
-
-interface Host {
-  readonly address: IpAddress;
-  /** The address as a number, computed once for sorting. */
-  readonly order: bigint;
-  readonly weight: number;
-}
-
-/**
- * With externalTrafficPolicy Local a node whose endpoints are all terminating gets weight 0 while another has ready ones: its
- * connections live on, new ones go where they will last. Weights by ready pods fall back to equal ones when no pod is ready,
- * because a virtual server with nothing but zero weights drops every packet.
- */
-function weightedNodes(input: DesiredInput, { weights }: EffectiveBalancing): readonly WeightedNode[] {
-  const { service, endpoints, pool } = input;
-  const nodes = selectNodes(input.nodes, pool, service, endpoints);
-  const ready = (node: ClusterNode) => endpoints.readyByNode.get(node.name) ?? 0;
-  const anyReady = nodes.some((node) => ready(node) > 0);
-  return nodes.map((node) => {
-    if (!anyReady) return { node, weight: 1 };
-    if (weights === 'ReadyPods') return { node, weight: ready(node) };
-    return { node, weight: service.externalTrafficPolicy === 'Local' && ready(node) === 0 ? 0 : 1 };
-  });
-}
-
-/** The first InternalIP of the family of each node; a node without one cannot serve this address. */
-function hostsOfFamily(
-  weighted: readonly WeightedNode[],
-  family: IpFamily,
-  problems: string[],
-  notes: string[],
-): readonly Host[] {
-  const byAddress = new Map<IpAddress, string>();
-  const hosts: Host[] = [];
-  for (const { node, weight } of weighted) {
-    const address = node.internalIPs.find((ip) => familyOf(ip) === family);
-    if (address === undefined) continue;
-    const twin = byAddress.get(address);
-    if (twin !== undefined) {
-      notes.push(
-        `Nodes ${twin} and ${node.name} both report InternalIP ${address}; only ${twin} is used. Correct the address of one.`,
-      );
-      continue;
-    }
-    byAddress.set(address, node.name);
-    hosts.push({ address, order: addressToNumber(address), weight });
-  }
-  if (hosts.length === 0 && weighted.length > 0) {
-    problems.push(
-      `None of the ${weighted.length} eligible nodes has an ${family} InternalIP, so its ${family} address reaches no node. Give the nodes ${family} addresses or remove ${family} from spec.ipFamilies.`,
-    );
-  }
-  // All real servers of a virtual server have the same port, so this is the order of compareRealServers.
-  return hosts.sort((a, b) => (a.order < b.order ? -1 : 1));
-}
-
 function virtualServer(
   address: IpAddress,
-  { port, protocol, nodePort }: ServicePort,
-  hosts: readonly Host[],
+  { port, protocol }: ServicePort,
+  backends: readonly Backend[],
   service: LoadBalancedService,
   balancing: EffectiveBalancing,
 ): VirtualServer {
-  const { forwardingMethod, connectionThresholds, scheduler, schedulerFlags, drainSeconds } = balancing;
-  const realServers = hosts.map(
-    (host): RealServer => ({
-      address: host.address,
-      port: forwardingMethod === 'DirectRouting' ? port : nodePort,
-      weight: host.weight,
-      forwardingMethod,
-      upperThreshold: connectionThresholds.upper,
-      lowerThreshold: connectionThresholds.lower,
-    }),
-  );
+  const { forwardingMethod, mssClamp, scheduler, schedulerFlags, drainSeconds } = balancing;
+  const { sourceRanges } = service;
   const persistence = persistenceOf(address, service, balancing);
+  const clamped = forwardingMethod === 'Tunneling' && protocol === 'TCP' ? mssClamp : undefined;
   return {
     address,
     port,
@@ -147,7 +89,23 @@ function virtualServer(
     ...(persistence && { persistence }),
     onePacket: protocol === 'UDP' && balancing.udpOnePacket,
     drainSeconds,
-    realServers,
+    ...(forwardingMethod === 'Masquerading' && balancing.snat && { masquerade: true }),
+    ...(sourceRanges.length > 0 && { sourceRanges }),
+    ...(clamped !== undefined && { mssClamp: clamped }),
+    realServers: backends.map((backend) => realServer(backend, balancing)),
+  };
+}
+
+function realServer({ address, port, weight }: Backend, balancing: EffectiveBalancing): RealServer {
+  const { forwardingMethod, connectionThresholds, tunnel } = balancing;
+  return {
+    address,
+    port,
+    weight,
+    forwardingMethod,
+    upperThreshold: connectionThresholds.upper,
+    lowerThreshold: connectionThresholds.lower,
+    ...(forwardingMethod === 'Tunneling' && { tunnel }),
   };
 }
 
@@ -159,6 +117,15 @@ function persistenceOf(
   if (clientIpAffinitySeconds === undefined) return undefined;
   const prefixLength = familyOf(address) === 'IPv4' ? persistencePrefixLength : 128;
   return { timeoutSeconds: clientIpAffinitySeconds, prefixLength };
+}
+
+/** Source ranges of one family let in nobody at an address of the other. */
+function closedToFamily(address: IpAddress, { sourceRanges }: LoadBalancedService): readonly string[] {
+  const family = familyOf(address);
+  if (sourceRanges.length === 0 || sourceRanges.some((range) => familyOfRange(range) === family)) return [];
+  return [
+    `spec.loadBalancerSourceRanges has no ${family} range, so address ${address} lets in nobody: add one, such as ${family === 'IPv4' ? '0.0.0.0/0' : '::/0'} for everyone.`,
+  ];
 }
 
 function missingNodePort(service: LoadBalancedService, { port, protocol }: ServicePort): string {

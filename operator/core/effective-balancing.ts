@@ -1,4 +1,5 @@
-import type { AddressPool, BalancingOptions } from '../model/address-pool.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { BalancingOptions } from '../model/balancing-options.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
 import type { Scheduler, SchedulerFlag } from '../model/virtual-server.ts';
 
@@ -43,13 +44,13 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
 }
 
 /**
- * The `ipMode` to publish. With direct routing the node sees the VIP as destination and kube-proxy takes the packet only for
+ * The `ipMode` to publish. With direct routing and tunnels the node sees the VIP as destination and kube-proxy takes the packet only for
  * `VIP`; with masquerading to a node port `Proxy` keeps kube-proxy from short-circuiting the address, unless the pool says
  * otherwise (KEP-1860).
  */
 export function ipModeOf(pool: AddressPool, service: LoadBalancedService): 'VIP' | 'Proxy' {
   const method = service.overrides.forwardingMethod ?? pool.balancing.forwardingMethod;
-  return method === 'DirectRouting' ? 'VIP' : (pool.ipMode ?? 'Proxy');
+  return method === 'Masquerading' ? (pool.ipMode ?? 'Proxy') : 'VIP';
 }
 
 /** flag-1 and flag-2 are other names of the first two bits (ip_vs.h IP_VS_SVC_F_SCHED1, 2); one name per bit keeps tables comparable. */

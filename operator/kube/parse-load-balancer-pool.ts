@@ -1,17 +1,12 @@
 import type { z } from 'zod';
-import { loadBalancerPoolSpec, NETMASKS } from '../api/load-balancer-pool.ts';
+import { loadBalancerPoolSpec } from '../api/load-balancer-pool.ts';
 import { countAddresses, usableRanges } from '../core/usable-ranges.ts';
-import { parseDuration } from '../lib/parse-duration.ts';
-import {
-  type AddressPool,
-  type AddressRange,
-  type BalancingOptions,
-  LONGEST_DRAIN_SECONDS,
-} from '../model/address-pool.ts';
+import type { AddressPool, AddressRange } from '../model/address-pool.ts';
 import { parseAddressRange } from '../model/address-range.ts';
 import type { LabelSelector } from '../model/labels.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { KubeObject } from './kube-object.ts';
+import { balancingOptions, balancingProblems } from './parse-pool-balancing.ts';
 import { schemaProblems } from './schema-problems.ts';
 
 /** With avoidBuggyIPs every 256 addresses are a range of their own, so such a pool is bounded: a /8. */
@@ -30,7 +25,7 @@ export function parseLoadBalancerPool(object: KubeObject): Parsed<AddressPool> {
   const spec = read.data;
   const problems: string[] = [];
   const ranges = parseRanges(spec, problems);
-  problems.push(...contradictions(spec));
+  problems.push(...balancingProblems(spec));
   if (problems.length > 0) return { ok: false, name, generation, problems };
   const allocation = spec.serviceAllocation;
   return {
@@ -82,44 +77,4 @@ function parseRanges(spec: Spec, problems: string[]): readonly AddressRange[] {
       'spec.addresses: every address is excluded by excludedAddresses or avoidBuggyIPs, so the pool is empty; exclude fewer.',
     );
   return usable;
-}
-
-function contradictions({
-  schedulerFlags = [],
-  scheduler,
-  connectionThresholds,
-  drain,
-  ipMode,
-  forwardingMethod,
-}: Spec): string[] {
-  const problems: string[] = [];
-  const alien = schedulerFlags.filter((flag) => !flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`));
-  if (alien.length > 0)
-    problems.push(
-      `spec.schedulerFlags: ${alien.join(', ')} does not belong to scheduler ${scheduler}; remove the flag or change the scheduler.`,
-    );
-  if (connectionThresholds.lower > connectionThresholds.upper)
-    problems.push('spec.connectionThresholds: lower must not exceed upper; raise upper or lower lower.');
-  const drainSeconds = parseDuration(drain.timeout);
-  if (drainSeconds === undefined || drainSeconds > LONGEST_DRAIN_SECONDS)
-    problems.push(
-      `spec.drain.timeout: '${drain.timeout}' is no duration up to 24h; write for example 30s, 5m or 1h30m.`,
-    );
-  if (ipMode === 'Proxy' && forwardingMethod === 'DirectRouting')
-    problems.push('spec.ipMode: Proxy does not work with DirectRouting; remove ipMode or use Masquerading.');
-  return problems;
-}
-
-function balancingOptions(spec: Spec): BalancingOptions {
-  const { forwardingMethod, scheduler, connectionThresholds, udpOnePacket, weights, drain } = spec;
-  return {
-    forwardingMethod,
-    scheduler,
-    schedulerFlags: spec.schedulerFlags ?? [],
-    connectionThresholds,
-    udpOnePacket,
-    persistencePrefixLength: 32 - NETMASKS.indexOf(spec.persistenceNetmask),
-    weights,
-    drainSeconds: parseDuration(drain.timeout) ?? 0,
-  };
 }

@@ -1,13 +1,11 @@
 import { parseDuration } from '../lib/parse-duration.ts';
-import { LONGEST_DRAIN_SECONDS } from '../model/address-pool.ts';
+import { LONGEST_DRAIN_SECONDS, WEIGHTS } from '../model/balancing-options.ts';
 import { familyOf, type IpAddress, type IpFamily, parseIpAddress } from '../model/ip-address.ts';
 import type { AddressRequest, LoadBalancedService } from '../model/load-balanced-service.ts';
 import { ANNOTATION } from '../model/names.ts';
 import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS, type SchedulerFlag } from '../model/virtual-server.ts';
 
 type Annotations = Readonly<Record<string, string>>;
-
-const WEIGHTS = ['Equal', 'ReadyPods'] as const;
 
 /**
  * The addresses and the pool that a Service asks for: annotation `loadBalancerIPs` (comma list, at most one per family) or

@@ -10,6 +10,7 @@ import { ANNOTATION, API_GROUP, FINALIZER, LOAD_BALANCER_CLASS } from '../model/
 import type { Protocol } from '../model/virtual-server.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
 import { parseAddressRequest, parseOverrides } from './parse-service-annotations.ts';
+import { parseSourceRanges } from './parse-source-ranges.ts';
 
 /** Which Services are ours. */
 export interface ServiceSelection {
@@ -40,6 +41,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
   }
   const request = parseAddressRequest(annotations, asText(spec.loadBalancerIP), ipFamilies, problems);
   const overrides = parseOverrides(annotations, problems);
+  const sourceRanges = parseSourceRanges(spec.loadBalancerSourceRanges, annotations, problems);
   const affinity = clientIpAffinity(spec);
   const pool = annotations[ANNOTATION.allocatedFromPool];
   return {
@@ -60,6 +62,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
     externalTrafficPolicy: spec.externalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
     ...(affinity !== undefined && { clientIpAffinitySeconds: affinity }),
     allocatesNodePorts: spec.allocateLoadBalancerNodePorts !== false,
+    sourceRanges,
     request,
     overrides,
     problems: ours ? problems : [],

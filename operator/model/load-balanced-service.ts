@@ -1,4 +1,5 @@
-import type { Weights } from './address-pool.ts';
+import type { Weights } from './balancing-options.ts';
+import type { CidrRange } from './cidr-range.ts';
 import type { Condition } from './condition.ts';
 import type { IpAddress, IpFamily } from './ip-address.ts';
 import type { LabelSet } from './labels.ts';
@@ -58,6 +59,8 @@ export interface LoadBalancedService {
   /** Set when sessionAffinity is ClientIP. */
   readonly clientIpAffinitySeconds?: number;
   readonly allocatesNodePorts: boolean;
+  /** Clients that may use it (loadBalancerSourceRanges or its older annotation), sorted; empty: everyone. */
+  readonly sourceRanges: readonly CidrRange[];
   readonly request: AddressRequest;
   readonly overrides: {
     readonly scheduler?: Scheduler;

@@ -14,6 +14,9 @@ export const ANNOTATION = {
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,
 } as const;
 
+/** The form of spec.loadBalancerSourceRanges before it was a field (core/v1 AnnotationLoadBalancerSourceRangesKey); the field wins. */
+export const SOURCE_RANGES_ANNOTATION = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+
 /** Ours is the one we rely on; the other is what the API documents and what conformance tests look for. */
 export const FINALIZER = `${API_GROUP}/load-balancer-cleanup`;
 export const CORE_FINALIZER = 'service.kubernetes.io/load-balancer-cleanup';

@@ -1,3 +1,4 @@
+import type { CidrRange } from './cidr-range.ts';
 import { compareAddresses, familyOf, type IpAddress } from './ip-address.ts';
 
 /** Transport protocol of a virtual server, spelled as Kubernetes spells a Service port's protocol. */
@@ -34,9 +35,22 @@ export const SCHEDULER_FLAGS = [
 ] as const;
 export type SchedulerFlag = (typeof SCHEDULER_FLAGS)[number];
 
-/** How the director hands a packet to a real server. Tunneling is not offered by this version. */
-export const FORWARDING_METHODS = ['DirectRouting', 'Masquerading'] as const;
+/** How the director hands a packet to a real server (ipvsadm -g, -i, -m). */
+export const FORWARDING_METHODS = ['DirectRouting', 'Tunneling', 'Masquerading'] as const;
 export type ForwardingMethod = (typeof FORWARDING_METHODS)[number];
+
+/** Encapsulations of Tunneling, as ipvsadm --tun-type spells them: IP in IP, Generic UDP Encapsulation, Generic Routing Encapsulation. */
+export const TUNNEL_TYPES = ['ipip', 'gue', 'gre'] as const;
+export type TunnelType = (typeof TUNNEL_TYPES)[number];
+
+/** How packets to a real server are encapsulated. */
+export interface Tunnel {
+  readonly type: TunnelType;
+  /** UDP port at which the real server decapsulates, 1 … 65535; with gue and only then. */
+  readonly port?: number;
+  /** Checksums in the tunnel header; gue and gre only. */
+  readonly checksum: boolean;
+}
 
 /** What a client connects to: the identity of a virtual server in the kernel (ip_vs.h: af, protocol, addr, port). */
 export interface VirtualServerKey {
@@ -49,7 +63,7 @@ export interface VirtualServerKey {
 /** One destination of a virtual server. Identity inside it: (address, port). */
 export interface RealServer {
   readonly address: IpAddress;
-  /** 1 … 65535; equal to the virtual server's port with DirectRouting, which cannot translate ports. */
+  /** 1 … 65535; equal to the virtual server's port but with Masquerading: nothing else translates ports. */
   readonly port: number;
   /** 0 … 2^31-1; 0 takes no new connections. */
   readonly weight: number;
@@ -58,6 +72,8 @@ export interface RealServer {
   readonly upperThreshold: number;
   /** Connections below which an overloaded server is used again; at most upperThreshold. */
   readonly lowerThreshold: number;
+  /** With Tunneling, and only then. */
+  readonly tunnel?: Tunnel;
 }
 
 /** IPVS persistence: a client (under the mask) stays on one real server for the timeout, in seconds, after its last connection. */
@@ -76,6 +92,12 @@ export interface VirtualServer extends VirtualServerKey {
   readonly onePacket: boolean;
   /** How long, in seconds, a real server that leaves the list may stay at weight 0 until its connections have ended; 0 deletes it at once. */
   readonly drainSeconds: number;
+  /** Packets to real servers get the director's source address, so that replies return to it; all of them by Masquerading. */
+  readonly masquerade?: true;
+  /** CIDR ranges of the clients that are let in, sorted, of both families; absent: everyone. Without one of the address's own family nobody is. */
+  readonly sourceRanges?: readonly CidrRange[];
+  /** Greatest TCP segment that is announced, 536 … 65495 bytes; TCP only. */
+  readonly mssClamp?: number;
   readonly realServers: readonly RealServer[];
 }
 

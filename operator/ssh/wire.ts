@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ApplyRequest, ApplyResult, HelperError, HelperHello, ReadKeysResult } from '../controllers/ports.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
-import type { RealServer, VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
+import type { RealServer, Tunnel, VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 import { type EncodedFrame, encodeFrame } from './frames.ts';
 import { printable } from './printable.ts';
 
@@ -37,6 +37,7 @@ function wireKey({ address, port, protocol }: VirtualServerKey): object {
 
 function wireVirtualServer(virtualServer: VirtualServer): object {
   const { scheduler, schedulerFlags, persistence, onePacket, drainSeconds, realServers } = virtualServer;
+  const { masquerade, sourceRanges, mssClamp } = virtualServer;
   return {
     ...wireKey(virtualServer),
     scheduler,
@@ -46,13 +47,23 @@ function wireVirtualServer(virtualServer: VirtualServer): object {
     }),
     onePacket,
     ...(drainSeconds > 0 && { drainSeconds }),
+    ...(masquerade === true && { masquerade }),
+    ...(sourceRanges !== undefined && { sourceRanges }),
+    ...(mssClamp !== undefined && { mssClamp }),
     realServers: realServers.map(wireRealServer),
   };
 }
 
 function wireRealServer(realServer: RealServer): object {
-  const { address, port, weight, forwardingMethod, upperThreshold, lowerThreshold } = realServer;
-  return { address, port, weight, forwardingMethod, upperThreshold, lowerThreshold };
+  const { address, port, weight, forwardingMethod, upperThreshold, lowerThreshold, tunnel } = realServer;
+  return {
+    ...{ address, port, weight, forwardingMethod, upperThreshold, lowerThreshold },
+    ...(tunnel && { tunnel: wireTunnel(tunnel) }),
+  };
+}
+
+function wireTunnel({ type, port, checksum }: Tunnel): object {
+  return { type, ...(port !== undefined && { port }), checksum };
 }
 
 // Fields that are not named below are ignored, so that a newer helper may add some; a wrong type is never accepted. Texts are made

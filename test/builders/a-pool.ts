@@ -1,10 +1,6 @@
-import type {
-  AddressPool,
-  AddressRange,
-  BalancingOptions,
-  ServiceAllocation,
-} from '../../operator/model/address-pool.ts';
+import type { AddressPool, AddressRange, ServiceAllocation } from '../../operator/model/address-pool.ts';
 import { parseAddressRange } from '../../operator/model/address-range.ts';
+import type { BalancingOptions } from '../../operator/model/balancing-options.ts';
 
 type Overrides = Partial<Omit<AddressPool, 'ranges' | 'balancing' | 'serviceAllocation'>> & {
   /** As in spec.addresses, sorted and disjoint. */
@@ -35,6 +31,8 @@ export function aPool({ addresses, balancing, serviceAllocation, ...overrides }:
     directorSelector: {},
     balancing: {
       forwardingMethod: 'DirectRouting',
+      tunnel: { type: 'ipip', checksum: false },
+      snat: false,
       scheduler: 'mh',
       schedulerFlags: [],
       connectionThresholds: { upper: 0, lower: 0 },

@@ -35,6 +35,7 @@ export function aService({ request, ingress = [], ...overrides }: Overrides = {}
     ipFamilyPolicy: 'SingleStack',
     externalTrafficPolicy: 'Cluster',
     allocatesNodePorts: true,
+    sourceRanges: [],
     request: {
       addresses: (request?.addresses ?? []) as readonly IpAddress[],
       ...(request?.pool && { pool: request.pool }),

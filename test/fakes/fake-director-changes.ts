@@ -120,12 +120,15 @@ export function canonicalText(virtualServer: VirtualServer): string {
   return JSON.stringify([formatVirtualServerKey(virtualServer), contentsOf(virtualServer), realServers]);
 }
 
-function contentsOf({ scheduler, schedulerFlags, persistence, onePacket }: VirtualServer): string {
+function contentsOf(virtualServer: VirtualServer): string {
+  const { scheduler, schedulerFlags, persistence, onePacket, masquerade, sourceRanges, mssClamp } = virtualServer;
   const pinned = persistence && [persistence.timeoutSeconds, persistence.prefixLength];
-  return JSON.stringify([scheduler, schedulerFlags.toSorted(), pinned, onePacket]);
+  const rules = [masquerade === true, sourceRanges ?? [], mssClamp ?? 0];
+  return JSON.stringify([scheduler, schedulerFlags.toSorted(), pinned, onePacket, rules]);
 }
 
 function textOf(real: RealServer): string {
-  const { weight, forwardingMethod, upperThreshold, lowerThreshold } = real;
-  return JSON.stringify([nameOf(real), weight, forwardingMethod, upperThreshold, lowerThreshold]);
+  const { weight, forwardingMethod, upperThreshold, lowerThreshold, tunnel } = real;
+  const inside = tunnel && [tunnel.type, tunnel.port ?? 0, tunnel.checksum];
+  return JSON.stringify([nameOf(real), weight, forwardingMethod, upperThreshold, lowerThreshold, inside]);
 }

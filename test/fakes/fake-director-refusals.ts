@@ -1,4 +1,5 @@
-import { LONGEST_DRAIN_SECONDS } from '../../operator/model/address-pool.ts';
+import { LONGEST_DRAIN_SECONDS } from '../../operator/model/balancing-options.ts';
+import { parseCidrRange } from '../../operator/model/cidr-range.ts';
 import { addressToNumber, familyOf, type IpAddress } from '../../operator/model/ip-address.ts';
 import type { RealServer, VirtualServer } from '../../operator/model/virtual-server.ts';
 
@@ -46,6 +47,8 @@ export function nonsense(virtualServer: VirtualServer): string | undefined {
   if (!(virtualServer.drainSeconds >= 0 && virtualServer.drainSeconds <= LONGEST_DRAIN_SECONDS)) {
     return `drain time ${virtualServer.drainSeconds}`;
   }
+  const rule = nonsenseInPacketRules(virtualServer);
+  if (rule !== undefined) return rule;
   const seen = new Set<string>();
   for (const real of virtualServer.realServers) {
     const name = `${real.address} ${real.port}`;
@@ -57,11 +60,47 @@ export function nonsense(virtualServer: VirtualServer): string | undefined {
 }
 
 function nonsenseInRealServer(virtualServer: VirtualServer, real: RealServer): string | undefined {
-  if (familyOf(real.address) !== familyOf(virtualServer.address)) return 'its address family differs';
-  if (real.forwardingMethod === 'DirectRouting' && real.port !== virtualServer.port) {
-    return `its port differs from the virtual server's port ${virtualServer.port}, which direct routing cannot translate`;
+  if (familyOf(real.address) !== familyOf(virtualServer.address) && real.forwardingMethod !== 'Tunneling') {
+    return 'its address family differs';
   }
+  if (UNUSABLE.some((range) => insideAny([range], real.address))) return 'its address cannot be a real server';
+  if (real.forwardingMethod !== 'Masquerading' && real.port !== virtualServer.port) {
+    return `its port differs from the virtual server's port ${virtualServer.port}, which ${real.forwardingMethod} cannot translate`;
+  }
+  const tunnel = nonsenseInTunnel(real);
+  if (tunnel !== undefined) return tunnel;
   if (real.weight < 0 || real.weight > 2 ** 31 - 1) return `weight ${real.weight} is outside 0 … 2147483647`;
   if (real.lowerThreshold < 0 || real.lowerThreshold > real.upperThreshold) return 'its thresholds are out of order';
   return undefined;
+}
+
+/** Unspecified, loopback, link-local and multicast addresses. */
+const UNUSABLE = [
+  '0.0.0.0/32',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/4',
+  '::/128',
+  '::1/128',
+  'fe80::/10',
+  'ff00::/8',
+];
+
+function nonsenseInTunnel({ forwardingMethod, tunnel }: RealServer): string | undefined {
+  if (forwardingMethod !== 'Tunneling') return tunnel && `${forwardingMethod} has no tunnel`;
+  if (tunnel === undefined) return 'Tunneling needs a tunnel';
+  if ((tunnel.type === 'gue') !== (tunnel.port !== undefined)) return 'a tunnel of type gue has a port, and no other';
+  return tunnel.type === 'ipip' && tunnel.checksum ? 'a tunnel of type ipip has no checksum' : undefined;
+}
+
+function nonsenseInPacketRules(virtualServer: VirtualServer): string | undefined {
+  const { masquerade, sourceRanges = [], mssClamp, protocol, realServers } = virtualServer;
+  if (masquerade === true && realServers.some(({ forwardingMethod }) => forwardingMethod !== 'Masquerading')) {
+    return 'masquerade works with forwarding method Masquerading only';
+  }
+  const range = sourceRanges.find((each) => parseCidrRange(each) !== each);
+  if (range !== undefined) return `source range ${range} is not a CIDR range`;
+  if (mssClamp === undefined) return undefined;
+  if (protocol !== 'TCP') return `mssClamp works with TCP only, not with ${protocol}`;
+  return mssClamp < 536 || mssClamp > 65_495 ? `mssClamp ${mssClamp} is outside 536 … 65495` : undefined;
 }

@@ -17,7 +17,7 @@ const POLICY = {
       // Nodes, and pods for pools that send to them directly.
       realServers: [LAN.v4, LAN.v6, CLUSTER_RANGES.v4, CLUSTER_RANGES.v6],
       ports: ['1-65535'],
-      forwardingMethods: ['DirectRouting', 'Masquerading'],
+      forwardingMethods: ['DirectRouting', 'Tunneling', 'Masquerading'],
       interfaces: ['lo', 'dummy0'],
     },
   },

@@ -14,6 +14,13 @@ import { FakeLog } from '../../fakes/fake-log.ts';
 const WEB = serviceKey('default', 'web');
 const DNS = serviceKey('default', 'dns');
 const KEY = { ok: true, privateKey: 'a private key' } as const;
+const CAPABILITIES = {
+  ipvs: true,
+  netAdmin: true,
+  schedulers: [],
+  forwardingMethods: ['DirectRouting', 'Tunneling', 'Masquerading'],
+  families: ['IPv4', 'IPv6'],
+};
 
 describe('DirectorLane', () => {
   let clock: FakeClock;
@@ -67,6 +74,40 @@ describe('DirectorLane', () => {
         ...absent.map((key) => `-${formatVirtualServerKey(key)}`),
       ].join(' '),
     );
+
+  describe('what the director cannot do', () => {
+    it('is not sent but told, and the rest goes on', async () => {
+      host.hello = { capabilities: { ...CAPABILITIES, schedulers: ['mh', 'rr'] } };
+      lane.assign(WEB, [web]);
+      lane.assign(DNS, [{ ...dns, scheduler: 'twos', schedulerFlags: [] }]);
+      await started();
+      assert.deepEqual(table(), ['TCP 203.0.113.10:80']);
+      assert.deepEqual(requests(), ['listed TCP 203.0.113.10:80']);
+      assert.equal(lane.confirmation(WEB).kind, 'Programmed');
+      const answer = lane.confirmation(DNS);
+      assert.ok(answer.kind === 'Failed');
+      assert.match(answer.message, /^UDP 203\.0\.113\.11:53: its kernel has no scheduler twos: install the module/);
+      lane.assign(DNS, [dns]);
+      await clock.advance(100);
+      assert.equal(lane.confirmation(DNS).kind, 'Programmed');
+    });
+
+    it('leaves its older definition in place', async () => {
+      host.hello = { capabilities: { ...CAPABILITIES, tunnelTypes: ['ipip'] } };
+      lane.assign(WEB, [web]);
+      await started();
+      const tunnel = { type: 'gre', checksum: false } as const;
+      lane.assign(WEB, [{ ...web, realServers: [aRealServer({ forwardingMethod: 'Tunneling', tunnel })] }]);
+      await clock.advance(100);
+      const answer = lane.confirmation(WEB);
+      assert.ok(answer.kind === 'Failed');
+      assert.match(answer.message, /its kernel has no tunnels of type gre/);
+      host.dropSessions();
+      await clock.advance(60_000);
+      assert.deepEqual(host.table.virtualServer(web), web);
+      assert.equal(host.table.totalWrites, 3);
+    });
+  });
 
   describe('in good times', () => {
     it('first makes the whole table equal, and then sends only what changes', async () => {

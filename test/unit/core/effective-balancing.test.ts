@@ -85,6 +85,9 @@ describe('ipModeOf', () => {
     assert.equal(ipModeOf(aPool(), service), 'VIP');
     assert.equal(ipModeOf(aPool({ ipMode: 'Proxy' }), service), 'VIP');
   });
+  it('is VIP with tunnels', () => {
+    assert.equal(ipModeOf(aPool({ balancing: { forwardingMethod: 'Tunneling' } }), service), 'VIP');
+  });
   it('is Proxy with masquerading unless the pool says otherwise', () => {
     const balancing = { forwardingMethod: 'Masquerading' } as const;
     assert.equal(ipModeOf(aPool({ balancing }), service), 'Proxy');

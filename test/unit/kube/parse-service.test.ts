@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parseService } from '../../../operator/kube/parse-service.ts';
 import type { LoadBalancedService } from '../../../operator/model/load-balanced-service.ts';
-import { ANNOTATION, CORE_FINALIZER, FINALIZER } from '../../../operator/model/names.ts';
+import { ANNOTATION, CORE_FINALIZER, FINALIZER, SOURCE_RANGES_ANNOTATION } from '../../../operator/model/names.ts';
 import { aRawService, type RawServiceOverrides } from '../../builders/a-raw-service.ts';
 
 const ONLY_OURS = { claimUnclassed: false };
@@ -35,6 +35,7 @@ describe('parseService', () => {
       ipFamilyPolicy: 'SingleStack',
       externalTrafficPolicy: 'Cluster',
       allocatesNodePorts: true,
+      sourceRanges: [],
       request: { addresses: [] },
       overrides: {},
       problems: [],
@@ -207,9 +208,9 @@ describe('parseService', () => {
       ],
       [
         'an unknown forwarding method',
-        { [ANNOTATION.forwardingMethod]: 'Tunneling' },
+        { [ANNOTATION.forwardingMethod]: 'Teleporting' },
         {},
-        [/forwarding-method has the value "Tunneling"/],
+        [/forwarding-method has the value "Teleporting", which is none of DirectRouting, Tunneling, Masquerading/],
       ],
       ['unknown weights', { [ANNOTATION.weights]: '' }, {}, [/weights has the value ""/]],
       [
@@ -219,6 +220,18 @@ describe('parseService', () => {
         [/drain-timeout has the value "30", which is no duration/],
       ],
       ['a long drain timeout', { [ANNOTATION.drainTimeout]: '48h' }, {}, [/drain-timeout has the value "48h"/]],
+      [
+        'a source range that is none',
+        {},
+        { loadBalancerSourceRanges: ['198.51.100.0/24', '198.51.100.7'] },
+        [/spec\.loadBalancerSourceRanges: "198\.51\.100\.7" is not a CIDR range; write for example/],
+      ],
+      [
+        'a source range in the annotation that is none',
+        { [SOURCE_RANGES_ANNOTATION]: '198.51.100.0/24,here' },
+        {},
+        [/load-balancer-source-ranges: "here" is not a CIDR range/],
+      ],
       ['headless', {}, { clusterIP: 'None' }, [/spec.clusterIP is None: a headless Service/]],
       [
         'several at once, all told',
@@ -242,6 +255,16 @@ describe('parseService', () => {
       });
       assert.deepEqual(service.problems, []);
     });
+  });
+
+  it('reads source ranges: the field, else the annotation, canonical, sorted, each once', () => {
+    const field = { loadBalancerSourceRanges: ['2001:DB8::/32', ' 198.51.100.7/24 ', '198.51.100.0/24'] };
+    const older = { [SOURCE_RANGES_ANNOTATION]: '203.0.113.0/24, 192.0.2.0/24' };
+    assert.deepEqual(annotated({}).sourceRanges, []);
+    assert.deepEqual(annotated({ [SOURCE_RANGES_ANNOTATION]: ' ' }).sourceRanges, []);
+    assert.deepEqual(annotated({}, field).sourceRanges, ['198.51.100.0/24', '2001:db8::/32']);
+    assert.deepEqual(annotated(older).sourceRanges, ['192.0.2.0/24', '203.0.113.0/24']);
+    assert.deepEqual(annotated(older, field).sourceRanges, ['198.51.100.0/24', '2001:db8::/32']);
   });
 
   it('reads overrides', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import type { ApplyRequest } from '../../../operator/controllers/ports.ts';
+import type { CidrRange } from '../../../operator/model/cidr-range.ts';
 import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { decodeHello, decodeResponse, encodeRequest, RESULT_OF, type WireRequest } from '../../../operator/ssh/wire.ts';
 import { aRealServer, aVirtualServer } from '../../builders/a-virtual-server.ts';
@@ -72,6 +73,38 @@ describe('encodeRequest', () => {
   it('writes a read', () => assert.deepEqual(sent(2, { op: 'read', what: 'keys' }), golden('request-read')));
 
   it('writes an apply', () => assert.deepEqual(sent(3, { op: 'apply', ...applyRequest }), golden('request-apply')));
+
+  it('writes tunnels and packet rules', () => {
+    const forwarding: ApplyRequest = {
+      ...applyRequest,
+      generation: 22,
+      virtualServers: [
+        aVirtualServer({
+          sourceRanges: ['198.51.100.0/24' as CidrRange, '2001:db8::/32' as CidrRange],
+          mssClamp: 1400,
+          realServers: [
+            aRealServer({ forwardingMethod: 'Tunneling', tunnel: { type: 'gue', port: 6080, checksum: true } }),
+            aRealServer({
+              address: '192.0.2.22',
+              forwardingMethod: 'Tunneling',
+              tunnel: { type: 'ipip', checksum: false },
+            }),
+          ],
+        }),
+        aVirtualServer({
+          address: '203.0.113.11',
+          port: 53,
+          protocol: 'UDP',
+          scheduler: 'rr',
+          schedulerFlags: [],
+          masquerade: true,
+          realServers: [aRealServer({ port: 30_053, forwardingMethod: 'Masquerading' })],
+        }),
+      ],
+      absent: [],
+    };
+    assert.deepEqual(sent(8, { op: 'apply', ...forwarding }), golden('request-apply-forwarding'));
+  });
 
   it('writes a dry run of the whole table', () => {
     const all: WireRequest = {

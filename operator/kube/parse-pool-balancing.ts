@@ -1,0 +1,68 @@
+import type { z } from 'zod';
+import type { loadBalancerPoolSpec } from '../api/load-balancer-pool.ts';
+import { NETMASKS } from '../api/pool-balancing.ts';
+import { parseDuration } from '../lib/parse-duration.ts';
+import { type BalancingOptions, LONGEST_DRAIN_SECONDS } from '../model/balancing-options.ts';
+import type { Tunnel } from '../model/virtual-server.ts';
+
+type Spec = z.output<typeof loadBalancerPoolSpec>;
+
+/** How a pool's virtual servers balance. Call it for a spec without {@link balancingProblems}. */
+export function balancingOptions(spec: Spec): BalancingOptions {
+  const { forwardingMethod, snat, scheduler, connectionThresholds, udpOnePacket, weights, drain } = spec;
+  const mssClamp = spec.tunnel?.mssClamp;
+  return {
+    forwardingMethod,
+    tunnel: parseTunnel(spec),
+    ...(mssClamp !== undefined && { mssClamp }),
+    snat,
+    scheduler,
+    schedulerFlags: spec.schedulerFlags ?? [],
+    connectionThresholds,
+    udpOnePacket,
+    persistencePrefixLength: 32 - NETMASKS.indexOf(spec.persistenceNetmask),
+    weights,
+    drainSeconds: parseDuration(drain.timeout) ?? 0,
+  };
+}
+
+/** What of a spec does not fit together, one sentence each: the rules of the schema, for objects that are older than a rule. */
+export function balancingProblems(spec: Spec): readonly string[] {
+  const { schedulerFlags = [], scheduler, connectionThresholds, drain, ipMode, forwardingMethod } = spec;
+  const problems: string[] = [];
+  const alien = schedulerFlags.filter((flag) => !flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`));
+  if (alien.length > 0)
+    problems.push(
+      `spec.schedulerFlags: ${alien.join(', ')} does not belong to scheduler ${scheduler}; remove the flag or change the scheduler.`,
+    );
+  if (connectionThresholds.lower > connectionThresholds.upper)
+    problems.push('spec.connectionThresholds: lower must not exceed upper; raise upper or lower lower.');
+  const drainSeconds = parseDuration(drain.timeout);
+  if (drainSeconds === undefined || drainSeconds > LONGEST_DRAIN_SECONDS)
+    problems.push(
+      `spec.drain.timeout: '${drain.timeout}' is no duration up to 24h; write for example 30s, 5m or 1h30m.`,
+    );
+  if (ipMode === 'Proxy' && forwardingMethod !== 'Masquerading')
+    problems.push(`spec.ipMode: Proxy does not work with ${forwardingMethod}; remove ipMode or use Masquerading.`);
+  problems.push(...forwardingProblems(spec));
+  return problems;
+}
+
+function forwardingProblems({ tunnel, snat, forwardingMethod }: Spec): readonly string[] {
+  const problems: string[] = [];
+  if (tunnel !== undefined && forwardingMethod !== 'Tunneling')
+    problems.push('spec.tunnel: belongs to forwardingMethod Tunneling; remove tunnel or change forwardingMethod.');
+  if (tunnel !== undefined && (tunnel.port !== undefined) !== (tunnel.type === 'gue'))
+    problems.push('spec.tunnel.port: type gue needs it, and no other type has one; add or remove port.');
+  if (tunnel?.checksum === true && tunnel.type === 'ipip')
+    problems.push('spec.tunnel.checksum: type ipip has none; use gue or gre, or remove checksum.');
+  if (snat && forwardingMethod !== 'Masquerading')
+    problems.push(`spec.snat: does not work with ${forwardingMethod}; remove snat or use Masquerading.`);
+  return problems;
+}
+
+function parseTunnel({ tunnel }: Spec): Tunnel {
+  if (tunnel === undefined) return { type: 'ipip', checksum: false };
+  const { type, port, checksum } = tunnel;
+  return { type, ...(port !== undefined && { port }), checksum };
+}

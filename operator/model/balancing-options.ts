@@ -1,0 +1,28 @@
+import type { ForwardingMethod, Scheduler, SchedulerFlag, Tunnel } from './virtual-server.ts';
+
+/** How real servers of a virtual server are weighted: all 1, or by the number of ready pods on the node. */
+export const WEIGHTS = ['Equal', 'ReadyPods'] as const;
+export type Weights = (typeof WEIGHTS)[number];
+
+/** A day: what has not ended by then is not waiting to end. The helper has the same limit. */
+export const LONGEST_DRAIN_SECONDS = 86_400;
+
+/** How the pool's virtual servers work on the directors; a Service may override parts by annotation. */
+export interface BalancingOptions {
+  readonly forwardingMethod: ForwardingMethod;
+  /** Of virtual servers with Tunneling. */
+  readonly tunnel: Tunnel;
+  /** Greatest TCP segment that tunnelled virtual servers announce, bytes. */
+  readonly mssClamp?: number;
+  /** With Masquerading: real servers see the director's address instead of the client's, so that replies return through it. */
+  readonly snat: boolean;
+  readonly scheduler: Scheduler;
+  readonly schedulerFlags: readonly SchedulerFlag[];
+  readonly connectionThresholds: { readonly upper: number; readonly lower: number };
+  readonly udpOnePacket: boolean;
+  /** Prefix length for persistence, IPv4 only; IPv6 persistence is always per address (/128). */
+  readonly persistencePrefixLength: number;
+  readonly weights: Weights;
+  /** Longest time at weight 0 before a real server that leaves is removed, 0 … 86,400 seconds. */
+  readonly drainSeconds: number;
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { parseLoadBalancerPool } from '../../../operator/kube/parse-load-balancer-pool.ts';
+
+const parse = (spec: object) =>
+  parseLoadBalancerPool({
+    metadata: { name: 'web', uid: 'uid-of-pool-web', resourceVersion: '7' },
+    spec: { addresses: ['203.0.113.10'], directors: { selector: {} }, ...spec },
+  });
+
+function options(spec: object) {
+  const parsed = parse(spec);
+  assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.join(' '));
+  return parsed.value.balancing;
+}
+
+describe('the balancing part of a LoadBalancerPool', () => {
+  it('has plain ipip where no tunnel is described', () => {
+    assert.deepEqual(options({ forwardingMethod: 'Tunneling' }).tunnel, { type: 'ipip', checksum: false });
+  });
+
+  it('reads a tunnel', () => {
+    const tunnel = { type: 'gue', port: 6080, checksum: true, mssClamp: 1400 };
+    const read = options({ forwardingMethod: 'Tunneling', tunnel });
+    assert.deepEqual(read.tunnel, { type: 'gue', port: 6080, checksum: true });
+    assert.equal(read.mssClamp, 1400);
+  });
+
+  it('reads snat', () => assert.equal(options({ forwardingMethod: 'Masquerading', snat: true }).snat, true));
+
+  const refused: readonly [what: string, spec: object, problem: RegExp][] = [
+    ['a tunnel without Tunneling', { tunnel: {} }, /^spec\.tunnel: belongs to forwardingMethod Tunneling/],
+    ['gue without a port', { forwardingMethod: 'Tunneling', tunnel: { type: 'gue' } }, /^spec\.tunnel\.port: type gue/],
+    ['a port of gre', { forwardingMethod: 'Tunneling', tunnel: { type: 'gre', port: 1 } }, /no other type has one/],
+    [
+      'a checksum of ipip',
+      { forwardingMethod: 'Tunneling', tunnel: { checksum: true } },
+      /^spec\.tunnel\.checksum: type ipip has none/,
+    ],
+    ['snat without Masquerading', { snat: true }, /^spec\.snat: does not work with DirectRouting/],
+    [
+      'ipMode Proxy with tunnels',
+      { forwardingMethod: 'Tunneling', ipMode: 'Proxy' },
+      /^spec\.ipMode: Proxy does not work with Tunneling/,
+    ],
+  ];
+  for (const [what, spec, problem] of refused) {
+    it(`refuses ${what}`, () => {
+      const parsed = parse(spec);
+      assert.ok(!parsed.ok);
+      assert.equal(parsed.problems.length, 1);
+      assert.match(parsed.problems[0] ?? '', problem);
+    });
+  }
+});
