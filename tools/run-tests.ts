@@ -20,7 +20,7 @@ const KERNELS = ['6.1', '6.12'];
 const scratch = mkdtempSync(join(tmpdir(), 'ipvs-operator-tests-'));
 
 const suites: Record<string, () => Promise<Counts>> = {
-  unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts']),
+  unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/simulation/**/*.test.ts']),
   go: () => goTest(['go', '-C', 'helper', 'test', '-json', './...']),
   integration: () => mocha('integration', [], ['test/integration/**/*.test.ts']),
   lab: async () =>

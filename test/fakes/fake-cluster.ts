@@ -41,6 +41,11 @@ export class FakeApi {
     if (old !== undefined) this.#store({ ...old, wanted: false, ingress: [] });
   }
 
+  /** The Service is none of ours any more: another type or class, without our finalizer. */
+  dropService(key: ServiceKey): void {
+    if (this.services.has(key)) this.#drop(key);
+  }
+
   /** What a write of ours makes of a Service; undefined when it does not exist. */
   changeService(key: ServiceKey, change: Partial<LoadBalancedService>): void {
     const old = this.services.get(key);
@@ -53,6 +58,17 @@ export class FakeApi {
   putEndpoints(key: ServiceKey, readyByNode: Readonly<Record<string, number>>): void {
     this.endpoints.set(key, { readyByNode: new Map(Object.entries(readyByNode)), servingTerminatingByNode: new Map() });
     this.#tell({ kind: 'endpoints', key });
+  }
+
+  /** The endpoints of a Service as the index of slices folds them. */
+  putServiceEndpoints(key: ServiceKey, endpoints: ServiceEndpoints): void {
+    this.endpoints.set(key, endpoints);
+    this.#tell({ kind: 'endpoints', key });
+  }
+
+  putNamespace(name: string, labels: LabelSet): void {
+    this.namespaces.set(name, labels);
+    this.#tell({ kind: 'namespace', name });
   }
 
   putNode(node: ClusterNode): void {
