@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+
+const ROOT = new URL('../../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8');
+
+interface Reference {
+  readonly file: string;
+  readonly title: string;
+}
+
+/** `` `path`: title `` in the second column, several separated by `<br>`; a golden case needs no title, its file has it. */
+function referencesOf(page: string): readonly Reference[] {
+  return page
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .flatMap((line) => (line.split(' | ')[1] ?? '').split('<br>'))
+    .flatMap((cell) => {
+      const found = /^`([^`]+\.(?:ts|yaml|go))`(?:: (.+))?$/.exec(cell.trim());
+      return found === null ? [] : [{ file: found[1] ?? '', title: (found[2] ?? '').replaceAll('\\|', '|').trim() }];
+    });
+}
+
+/** Where a title is written: behind `it(`, in a table row, or behind `title:`. */
+function holds(source: string, title: string): boolean {
+  return [`'${title.replaceAll("'", "\\'")}'`, `\`${title}\``, `"${title}"`, `title: ${title}`].some((text) =>
+    source.includes(text),
+  );
+}
+
+describe('docs/compatibility.md', () => {
+  const page = read('docs/compatibility.md');
+  const references = referencesOf(page);
+
+  it('names only tests that exist, by the titles that they have', () => {
+    const missing = references.filter(({ file, title }) => {
+      if (!existsSync(new URL(file, ROOT))) return true;
+      return file.endsWith('.yaml') ? title !== '' : title === '' || !holds(read(file), title);
+    });
+    assert.deepEqual(missing, []);
+  });
+
+  it('names a test in every row that promises one', () => {
+    const rows = page
+      .split('\n')
+      .filter((line) => /^\| (?!behaviour|---|does not apply)/.test(line) && line.split(' | ').length === 4);
+    const without = rows.filter((line) => referencesOf(line).length === 0);
+    assert.deepEqual(without, []);
+  });
+
+  it('has a row for every golden case', () => {
+    const files = readdirSync(new URL('test/golden', ROOT), { recursive: true, encoding: 'utf8' });
+    const listed = new Set(references.map(({ file }) => file));
+    const missing = files
+      .map((file) => `test/golden/${file}`)
+      .filter((file) => file.endsWith('.yaml') && !listed.has(file));
+    assert.deepEqual(missing, []);
+  });
+});
