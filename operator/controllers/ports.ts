@@ -60,7 +60,8 @@ export type ClusterEvent =
 
 /** The answer of a write to the API server. `conflict`: the object changed meanwhile, read again; `gone`: it no longer exists. */
 export type WriteResult =
-  | { readonly kind: 'written' }
+  /** `otherWriter`: the field manager that had also written to the status of a Service, as far as the API server knows. */
+  | { readonly kind: 'written'; readonly otherWriter?: string }
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'conflict' }
   | { readonly kind: 'gone' }

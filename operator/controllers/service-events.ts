@@ -16,7 +16,8 @@ export interface ServiceEvent {
     | 'SyncLoadBalancerFailed'
     | 'UnAvailableLoadBalancer'
     | 'DeletingLoadBalancer'
-    | 'DeletedLoadBalancer';
+    | 'DeletedLoadBalancer'
+    | 'StatusRewritten';
   readonly message: string;
 }
 
@@ -26,6 +27,23 @@ export interface ServiceEvent {
  */
 export function eventsOfChange(service: LoadBalancedService, next: ServiceStatus): readonly ServiceEvent[] {
   return [...addressEvents(service.ingress, next), ...failureEvents(service.conditions, next.conditions)];
+}
+
+/** Somebody else had changed what is ours in the status, and it was put right. @param writer their field manager, as far as known. */
+export function correction(
+  service: LoadBalancedService,
+  next: ServiceStatus,
+  writer: string | undefined,
+): ServiceEvent {
+  const addresses = (ingress: readonly Ingress[]) => listInWords(ingress.map(({ ip }) => ip)) || 'no address';
+  const what =
+    addresses(service.ingress) === addresses(next.ingress)
+      ? 'the conditions of this operator'
+      : `the addresses (${addresses(service.ingress)})`;
+  const message =
+    `${writer === undefined ? 'Somebody else' : `Field manager ${writer}`} had changed ${what} in the status; they are put right ` +
+    `(${addresses(next.ingress)}) at most once a minute. Only one controller may serve a Service: take the other off it, or change spec.loadBalancerClass.`;
+  return { type: 'Warning', reason: 'StatusRewritten', message };
 }
 
 /** How events name the Service. */

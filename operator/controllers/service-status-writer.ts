@@ -3,7 +3,7 @@ import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-ser
 import { SERVICE_CONDITION } from '../model/names.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type { Clock, ClusterWriter, EventRecorder, ServiceStatus } from './ports.ts';
-import { eventsOfChange, referenceTo } from './service-events.ts';
+import { correction, eventsOfChange, referenceTo } from './service-events.ts';
 import { outcomeOfWrite } from './write-outcome.ts';
 
 export interface ServiceStatusWriterOptions {
@@ -18,11 +18,24 @@ const PENDING_WORTH_TELLING_MS = 4_000;
 /** How long a status of ours may be missing in what the watch shows before it is written again. */
 const OWN_WRITE_VISIBLE_MS = 5_000;
 
+/** What somebody else made of a status is put right no more often than this: two writers that correct each other would never rest. */
+const CORRECTION_MS = 60_000;
+
+/** The status we want, as last written by us or as the watch has shown it to be already. */
+interface Stated {
+  readonly print: string;
+  /** Monotonic milliseconds. */
+  readonly at: number;
+  /** The watch has shown it: what differs from then on is the work of somebody else. */
+  readonly seen: boolean;
+  /** When it was last put right. */
+  readonly correctedAt?: number;
+}
+
 /** Writes the status of Services when it is worth a write, and tells what is new in it as events. */
 export class ServiceStatusWriter {
   readonly #options: ServiceStatusWriterOptions;
-  /** What we wrote last, until the watch shows it. */
-  readonly #written = new Map<ServiceKey, { readonly status: string; readonly at: number }>();
+  readonly #stated = new Map<ServiceKey, Stated>();
   /** Since when a Service waits for confirmations. */
   readonly #pendingSince = new Map<ServiceKey, number>();
 
@@ -36,31 +49,43 @@ export class ServiceStatusWriter {
     return patience > 0 ? { kind: 'retryAfter', milliseconds: patience } : this.write(service, status);
   }
 
-  /** Writes a status that differs from the stored one. */
+  /** Writes a status that differs from the stored one: ours at once, one that somebody else has changed when it is due. */
   async write(service: LoadBalancedService, status: ServiceStatus): Promise<Outcome> {
-    const { writer, events, clock } = this.#options;
-    const print = printOf(service.uid, status);
-    if (print === printOf(service.uid, service)) return DONE;
-    const ours = this.#written.get(service.key);
-    const waited = ours === undefined ? 0 : clock.monotonic() - ours.at;
-    if (ours?.status === print && waited < OWN_WRITE_VISIBLE_MS) {
-      return { kind: 'retryAfter', milliseconds: OWN_WRITE_VISIBLE_MS - waited };
+    const { key, uid } = service;
+    const now = this.#options.clock.monotonic();
+    const print = printOf(uid, status);
+    const stated = this.#stated.get(key);
+    if (print === printOf(uid, service)) {
+      const { correctedAt } = stated ?? {};
+      this.#stated.set(key, { print, at: now, seen: true, ...(correctedAt !== undefined && { correctedAt }) });
+      return DONE;
     }
+    if (stated?.print !== print) return this.#state(service, status, { ...stated, print, at: now, seen: false });
+    const due = stated.seen
+      ? (stated.correctedAt ?? now - CORRECTION_MS) + CORRECTION_MS
+      : stated.at + OWN_WRITE_VISIBLE_MS;
+    if (due > now) return { kind: 'retryAfter', milliseconds: due - now };
+    return this.#state(service, status, { print, at: now, seen: false, correctedAt: now });
+  }
+
+  async #state(service: LoadBalancedService, status: ServiceStatus, stated: Stated): Promise<Outcome> {
+    const { writer, events } = this.#options;
     const result = await writer.writeServiceStatus(service, status);
     if (result.kind !== 'written' && result.kind !== 'unchanged')
       return outcomeOfWrite(result, 'write the status of the Service');
-    this.#written.set(service.key, { status: print, at: clock.monotonic() });
-    if (result.kind === 'written') {
-      for (const { type, reason, message } of eventsOfChange(service, status)) {
-        events.record(referenceTo(service), type, reason, message);
-      }
-    }
+    this.#stated.set(service.key, stated);
+    if (result.kind === 'unchanged') return DONE;
+    const told =
+      stated.correctedAt === stated.at
+        ? [correction(service, status, result.otherWriter)]
+        : eventsOfChange(service, status);
+    for (const { type, reason, message } of told) events.record(referenceTo(service), type, reason, message);
     return DONE;
   }
 
   /** Nothing more is to be told of this Service. */
   forget(key: ServiceKey): void {
-    this.#written.delete(key);
+    this.#stated.delete(key);
     this.#pendingSince.delete(key);
   }
 

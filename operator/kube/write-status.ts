@@ -13,7 +13,7 @@ import { ANNOTATION, API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINA
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { asRecord, isKubeObject, type ObjectMeta } from './kube-object.ts';
-import { mergePatchBetween } from './merge-patch.ts';
+import { otherStatusWriter } from './managed-fields.ts';
 import { parseServiceStatus } from './parse-service.ts';
 import { withoutTransitionTimes, withTransitionTimes } from './transition-times.ts';
 
@@ -67,14 +67,17 @@ class ComparingWriter implements ClusterWriter {
 
   async writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult> {
     if (sameServiceStatus(service, status)) return { kind: 'unchanged' };
+    // What has never been told anything has no times to keep, and nothing of others to find: it needs no look.
+    const untold = service.ingress.length === 0 && service.conditions.length === 0;
+    if (untold) return this.#serviceResult(service, await this.#applyTimed(service, status, undefined));
     const read = await this.#options.api.get(servicePath(service));
     if (!read.ok || !isKubeObject(read.body)) return this.#serviceResult(service, read);
     if (read.body.metadata.uid !== service.uid) return { kind: 'gone' };
     const stored = read.body.status;
     if (sameServiceStatus(parseServiceStatus(stored), status)) return { kind: 'unchanged' };
-    const conditions = withTransitionTimes(status.conditions, asRecord(stored).conditions, this.#options.clock.now());
-    const applied = { loadBalancer: { ingress: status.ingress }, conditions };
-    return this.#serviceResult(service, await this.#applyServiceStatus(service, {}, applied));
+    const result = this.#serviceResult(service, await this.#applyTimed(service, status, stored));
+    const other = otherStatusWriter(read.body);
+    return result.kind === 'written' && other !== undefined ? { ...result, otherWriter: other } : result;
   }
 
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {
@@ -101,6 +104,11 @@ class ComparingWriter implements ClusterWriter {
     return this.#serviceResult(service, answer);
   }
 
+  #applyTimed(service: LoadBalancedService, status: ServiceStatus, stored: unknown): Promise<ApiAnswer> {
+    const conditions = withTransitionTimes(status.conditions, asRecord(stored).conditions, this.#options.clock.now());
+    return this.#applyServiceStatus(service, {}, { loadBalancer: { ingress: status.ingress }, conditions });
+  }
+
   /**
    * Server-side apply: conditions are a map by type, so those of others stay; ingress is one value, so it becomes exactly
    * this. Conditions of ours that are not named go. The uid makes it fail for a Service of the same name that came after.
@@ -112,9 +120,7 @@ class ComparingWriter implements ClusterWriter {
   ): Promise<ApiAnswer> {
     const { name, namespace, uid } = service;
     const body = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, uid, ...guard }, status };
-    const query = { fieldManager: FIELD_MANAGER, force: 'true' };
-    const path = `${servicePath(service)}/status`;
-    return this.#options.api.patch(path, 'application/apply-patch+yaml', body, { query });
+    return this.#apply(`${servicePath(service)}/status`, body);
   }
 
   #serviceResult(service: LoadBalancedService, answer: ApiAnswer): WriteResult {
@@ -137,10 +143,16 @@ class ComparingWriter implements ClusterWriter {
     const stored = read.body.status;
     if (sameOwnStatus(stored, wanted)) return { kind: 'unchanged' };
     const conditions = withTransitionTimes(wanted.conditions, asRecord(stored).conditions, clock.now());
-    const { resourceVersion, uid } = read.body.metadata;
-    const status = mergePatchBetween(stored, { ...wanted, conditions });
-    const patch = { metadata: { resourceVersion, uid }, status };
-    return resultOf(await api.patch(`${path}/status`, 'application/merge-patch+json', patch));
+    const apiVersion = `${API_GROUP}/${API_VERSION}`;
+    const metadata = { name, uid: read.body.metadata.uid };
+    const body = { apiVersion, kind, metadata, status: { ...wanted, conditions } };
+    return resultOf(await this.#apply(`${path}/status`, body));
+  }
+
+  /** We own what we state: another manager's claim on it is overruled, and what we stated before and state no more goes. */
+  #apply(path: string, body: unknown): Promise<ApiAnswer> {
+    const query = { fieldManager: FIELD_MANAGER, force: 'true' };
+    return this.#options.api.patch(path, 'application/apply-patch+yaml', body, { query });
   }
 }
 
@@ -152,6 +164,8 @@ function resultOf(answer: ApiAnswer): WriteResult {
   if (answer.ok) return { kind: 'written' };
   if (answer.status === 404) return { kind: 'gone' };
   if (answer.status === 409) return { kind: 'conflict' };
+  // What an apply with another uid than that of the stored object is told: it is another object of the same name.
+  if (answer.status === 422 && answer.message.includes('metadata.uid')) return { kind: 'gone' };
   return { kind: 'failed', cause: answer.message };
 }
 
@@ -160,10 +174,12 @@ function sameServiceStatus(stored: ServiceStatus, wanted: ServiceStatus): boolea
   return sameJson(stored.ingress, ingress) && sameJson(sortedByType(stored.conditions), sortedByType(conditions));
 }
 
+/** Conditions that another manager has added are not ours to compare. */
 function sameOwnStatus(stored: unknown, wanted: PoolStatus | DirectorStatus): boolean {
-  const before = { ...asRecord(stored), conditions: withoutTransitionTimes(asRecord(stored).conditions) };
+  const ours = new Set(wanted.conditions.map(({ type }) => type));
+  const conditions = withoutTransitionTimes(asRecord(stored).conditions).filter(({ type }) => ours.has(String(type)));
   return sameJson(
-    { ...before, conditions: sortedByType(before.conditions) },
+    { ...asRecord(stored), conditions: sortedByType(conditions) },
     { ...wanted, conditions: sortedByType(wanted.conditions) },
   );
 }

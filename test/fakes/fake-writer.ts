@@ -27,6 +27,8 @@ export class FakeWriter implements ClusterWriter {
   readonly directorStatuses = new Map<string, DirectorStatus>();
   /** Asked before each write; undefined lets it through. */
   fault: (write: FakeWrite) => WriteFault | undefined = () => undefined;
+  /** Who is said to have written to the status of Services besides us. */
+  otherWriter: string | undefined;
   /** Told of every write that reached the API server. */
   onWrite: (write: FakeWrite) => void = () => undefined;
   readonly #api: FakeApi;
@@ -45,8 +47,10 @@ export class FakeWriter implements ClusterWriter {
     return this.#writeService('release', service, true, { finalizers });
   }
 
-  writeServiceStatus(service: LoadBalancedService, { ingress, conditions }: ServiceStatus): Promise<WriteResult> {
-    return this.#writeService('serviceStatus', service, false, { ingress, conditions });
+  async writeServiceStatus(service: LoadBalancedService, { ingress, conditions }: ServiceStatus): Promise<WriteResult> {
+    const result = await this.#writeService('serviceStatus', service, false, { ingress, conditions });
+    const { otherWriter } = this;
+    return result.kind === 'written' && otherWriter !== undefined ? { ...result, otherWriter } : result;
   }
 
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {

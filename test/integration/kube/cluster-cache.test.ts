@@ -5,6 +5,7 @@ import { type ApiClient, createApiClient, type PatchType } from '../../../operat
 import { type ClusterCache, createClusterCache } from '../../../operator/kube/cluster-cache.ts';
 import { createEventRecorder } from '../../../operator/kube/event-recorder.ts';
 import { loadKubeConfig, type OpKubeConfig } from '../../../operator/kube/kube-config.ts';
+import { asArray, asRecord } from '../../../operator/kube/kube-object.ts';
 import { createClusterWriter } from '../../../operator/kube/write-status.ts';
 import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { FINALIZER, LOAD_BALANCER_CLASS } from '../../../operator/model/names.ts';
@@ -225,6 +226,34 @@ describe('the cluster cache on a real API server', function () {
     assert.equal(status.helper, undefined);
     assert.equal(status.message, directorStatus.message);
     assert.deepEqual(await newWriter().writeDirectorStatus('no-such', directorStatus), { kind: 'gone' });
+  });
+
+  it('owns its status as field manager ipvs-operator, and leaves a condition of another manager alone', async () => {
+    const path = `${GROUP}/directors/front-1`;
+    const theirs = {
+      type: 'example.com/Racked',
+      status: 'True',
+      reason: 'Racked',
+      message: '',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    };
+    const { status } = await stored(path);
+    const conditions = [...asArray(status.conditions), theirs];
+    const patch = { status: { conditions } };
+    const query = { fieldManager: 'inventory' };
+    const answer = await api.patch(`${path}/status`, 'application/merge-patch+json', patch, { query });
+    assert.ok(answer.ok, answer.ok ? '' : answer.message);
+    const changed = { ...directorStatus, message: 'Something else.' };
+    assert.equal((await newWriter().writeDirectorStatus('front-1', changed)).kind, 'written');
+    assert.deepEqual(await newWriter().writeDirectorStatus('front-1', changed), { kind: 'unchanged' });
+    const after = await stored(path);
+    assert.deepEqual(asArray(after.status.conditions).at(-1), theirs);
+    const managers = asArray(asRecord(after.metadata).managedFields).map(asRecord);
+    const ours = managers.filter(({ manager }) => manager === 'ipvs-operator');
+    assert.deepEqual(
+      ours.map(({ operation, subresource }) => [operation, subresource]),
+      [['Apply', 'status']],
+    );
   });
 
   it('shows events about a director in kubectl describe', async () => {

@@ -71,9 +71,14 @@ describe('writing to Services of a real API server', function () {
     const seen = await read('gone');
     await plane.kubectl(['delete', 'service', 'gone']);
     assert.deepEqual(await writer().claimService(seen, 'public'), { kind: 'gone' });
-    assert.deepEqual(await writer().writeServiceStatus(seen, { ingress: [VIP], conditions: [] }), { kind: 'gone' });
+    const told = { ...seen, conditions: [PROGRAMMED] };
+    const none = { ingress: [VIP], conditions: [] };
+    // Without a look before, the uid is what the server refuses: the object would have to be made.
+    assert.deepEqual(await writer().writeServiceStatus(seen, none), { kind: 'conflict' });
+    assert.deepEqual(await writer().writeServiceStatus(told, none), { kind: 'gone' });
     await makeService('gone');
-    assert.deepEqual(await writer().writeServiceStatus(seen, { ingress: [VIP], conditions: [] }), { kind: 'gone' });
+    assert.deepEqual(await writer().writeServiceStatus(seen, none), { kind: 'gone' });
+    assert.deepEqual(await writer().writeServiceStatus(told, none), { kind: 'gone' });
     assert.deepEqual(await writer().releaseService({ ...seen, ingress: [VIP] }), { kind: 'conflict' });
   });
 
@@ -90,6 +95,7 @@ describe('writing to Services of a real API server', function () {
 
   it('finds by reading what a stale view would have written again', async () => {
     await makeService('stale');
+    await writer().writeServiceStatus(await read('stale'), { ingress: [], conditions: [PROGRAMMED] });
     const stale = await read('stale');
     const status = { ingress: [VIP], conditions: [PROGRAMMED] };
     await writer().writeServiceStatus(stale, status);
@@ -122,6 +128,24 @@ describe('writing to Services of a real API server', function () {
     await patchStatus('foreign', { loadBalancer: { ingress: [{ ip: '192.0.2.99' }] } });
     await writer().writeServiceStatus(await read('foreign'), { ingress: [], conditions: [] });
     assert.deepEqual((await read('foreign')).ingress, []);
+  });
+
+  it('names the field manager that had written to what is ours, unless it has only removed something', async () => {
+    await makeService('fought');
+    const status = { ingress: [VIP], conditions: [PROGRAMMED] };
+    assert.deepEqual(await writer().writeServiceStatus(await read('fought'), status), written);
+    const condition = { ...PROGRAMMED, status: 'False', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const named = { kind: 'written', otherWriter: 'other-lb' };
+    for (const [overwrite, expected] of [
+      [{ loadBalancer: { ingress: [{ ip: '192.0.2.99' }] } }, named],
+      [{ conditions: [condition] }, named],
+      [{ loadBalancer: null }, written],
+    ] as const) {
+      await patchStatus('fought', overwrite, 'other-lb');
+      assert.deepEqual(await writer().writeServiceStatus(await read('fought'), status), expected);
+      const { ingress, conditions } = await read('fought');
+      assert.deepEqual({ ingress, conditions }, status);
+    }
   });
 
   it('keeps the ipMode that was asked for', async () => {
@@ -190,9 +214,9 @@ describe('writing to Services of a real API server', function () {
     return service;
   }
 
-  async function patchStatus(name: string, status: object): Promise<void> {
+  async function patchStatus(name: string, status: object, fieldManager = 'somebody'): Promise<void> {
     const path = `/api/v1/namespaces/default/services/${name}/status`;
-    const answer = await api.patch(path, 'application/merge-patch+json', { status });
+    const answer = await api.patch(path, 'application/merge-patch+json', { status }, { query: { fieldManager } });
     assert.ok(answer.ok, answer.ok ? '' : answer.message);
   }
 

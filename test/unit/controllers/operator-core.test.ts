@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { type ServiceKey, serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { CORE_FINALIZER, FINALIZER } from '../../../operator/model/names.ts';
 import { formatVirtualServerKey } from '../../../operator/model/virtual-server.ts';
@@ -198,6 +199,39 @@ describe('The operator as a whole', () => {
       world.api.changeService(WEB, { ingress: [] });
       await world.run(10_000);
       assert.deepEqual(world.published(WEB), ['203.0.113.10']);
+    });
+
+    it('puts back at most once a minute what another writer overwrites again and again, and says each time who does', async () => {
+      await serving('web');
+      world.writer.otherWriter = 'other-lb';
+      const before = writesTo(WEB).length;
+      const foreign = { ip: '192.0.2.99' as IpAddress, ipMode: 'VIP' } as const;
+      for (let second = 0; second < 600; second += 1) {
+        const [shown] = world.published(WEB);
+        if (shown !== foreign.ip) world.api.changeService(WEB, { ingress: [foreign] });
+        await world.run(1_000);
+      }
+      const corrections = writesTo(WEB).length - before;
+      assert.ok(corrections >= 9 && corrections <= 11, `${corrections} corrections in ten minutes`);
+      const told = world.events.about('Service', 'web').slice(1);
+      assert.equal(told.length, corrections);
+      for (const event of told) {
+        assert.match(event, /^StatusRewritten: Field manager other-lb had changed the addresses \(192\.0\.2\.99\)/);
+      }
+      world.writer.otherWriter = undefined;
+      await world.run(61_000);
+      assert.deepEqual(world.published(WEB), ['203.0.113.10']);
+      assert.deepEqual(tables(), [['TCP 203.0.113.10:80'], ['TCP 203.0.113.10:80']]);
+    });
+
+    it('writes a change of its own at once, also when it has just put something right', async () => {
+      await serving('web');
+      world.api.changeService(WEB, { ingress: [] });
+      await world.run(1_000);
+      assert.deepEqual(world.published(WEB), ['203.0.113.10']);
+      world.api.putService(aService({ request: { addresses: ['203.0.113.12' as IpAddress] } }));
+      await world.run(1_000);
+      assert.deepEqual(world.published(WEB), ['203.0.113.12']);
     });
   });
 
