@@ -92,8 +92,14 @@ func realWorld(t *testing.T) *world {
 	command(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "peer0")
 	command(t, "ip", "link", "set", "peer0", "up")
 	command(t, "ip", "link", "set", "eth0", "up")
+	w := kernelWorld(memoryDir(t))
+	t.Cleanup(func() { _, _ = w.ipvs.Close(), w.addresses.Close() })
+	return w
+}
+
+// kernelWorld is the network namespace of the calling thread.
+func kernelWorld(stateDir string) *world {
 	table, addresses := ipvs.NewNetlink(), address.NewNetlink()
-	t.Cleanup(func() { _, _ = table.Close(), addresses.Close() })
 	return &world{
 		settings:  settings.Combined{Settings: table, Sysctls: settings.Proc{}},
 		packets:   packetsOfKernel(),
@@ -105,7 +111,7 @@ func realWorld(t *testing.T) *world {
 			return ipvs.NewNetlink()
 		},
 		real:     true,
-		stateDir: memoryDir(t),
+		stateDir: stateDir,
 	}
 }
 
