@@ -129,7 +129,7 @@ export class DirectorLane {
 
   /** Whether the Service was assigned here or is still to be withdrawn. */
   knows(service: ServiceKey): boolean {
-    return this.#table.intents.has(service) || this.#table.intents.leaving().has(service);
+    return this.#table.intents.has(service) || this.#table.intents.leaving.has(service);
   }
 
   /** What the director has confirmed of an assigned Service. */

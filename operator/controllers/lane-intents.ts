@@ -1,6 +1,7 @@
 import type { IpAddress } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { formatVirtualServerKey, type VirtualServer } from '../model/virtual-server.ts';
+import { AddressIndex } from './address-index.ts';
 import type { LaneEntries, LaneEntry } from './lane-entries.ts';
 
 /** What the Services shall have on one director, those that shall have nothing any more, and those that must not be touched. */
@@ -8,8 +9,9 @@ export class LaneIntents {
   readonly #entries: LaneEntries;
   readonly #services = new Map<ServiceKey, readonly LaneEntry[]>();
   /** Addresses at which nothing of the Service shall remain. */
-  readonly #leaving = new Map<ServiceKey, ReadonlySet<IpAddress>>();
-  readonly #frozen = new Map<ServiceKey, ReadonlySet<IpAddress>>();
+  readonly #leaving = new AddressIndex();
+  readonly #leavingUnknown = new Set<ServiceKey>();
+  readonly #frozen = new AddressIndex();
 
   constructor(entries: LaneEntries) {
     this.#entries = entries;
@@ -31,8 +33,13 @@ export class LaneIntents {
   }
 
   /** Services that leave something behind, with the addresses; none when they are not known. */
-  leaving(): ReadonlyMap<ServiceKey, ReadonlySet<IpAddress>> {
+  get leaving(): Pick<AddressIndex, 'has' | 'services' | 'addressesOf' | 'at'> {
     return this.#leaving;
+  }
+
+  /** Services that leave something behind of which not even the address is known. */
+  leavingUnknown(): Iterable<ServiceKey> {
+    return this.#leavingUnknown;
   }
 
   /** True while at least one Service must not be touched. */
@@ -43,8 +50,7 @@ export class LaneIntents {
   /** Whether the entry belongs to a Service, or has an address, that must not be touched. */
   isFrozen({ wanted, key }: LaneEntry): boolean {
     if (wanted !== undefined) return this.#frozen.has(wanted.service);
-    for (const addresses of this.#frozen.values()) if (addresses.has(key.address)) return true;
-    return false;
+    return this.#frozen.at(key.address).size > 0;
   }
 
   /**
@@ -69,7 +75,7 @@ export class LaneIntents {
     }
     this.#services.set(service, after);
     for (const { address } of virtualServers) changed = this.#entries.clear(address) || changed;
-    if (givingUp.length === 0) this.#leaving.delete(service);
+    if (givingUp.length === 0) this.#stay(service);
     else changed = this.#leave(service, new Set(givingUp)) || changed;
     return changed;
   }
@@ -100,7 +106,7 @@ export class LaneIntents {
 
   /** Forgets a withdrawn Service. Call it when its absence has been acted on. */
   forget(service: ServiceKey): void {
-    this.#leaving.delete(service);
+    this.#stay(service);
     this.#frozen.delete(service);
   }
 
@@ -122,12 +128,19 @@ export class LaneIntents {
   }
 
   #leave(service: ServiceKey, addresses: ReadonlySet<IpAddress>): boolean {
-    const before = this.#leaving.get(service);
+    const before = this.#leaving.addressesOf(service);
     const all = new Set([...(before ?? []), ...addresses]);
     this.#leaving.set(service, all);
+    if (all.size === 0) this.#leavingUnknown.add(service);
+    else this.#leavingUnknown.delete(service);
     let changed = false;
     for (const address of all) changed = this.#entries.clear(address) || changed;
     return changed || before === undefined;
+  }
+
+  #stay(service: ServiceKey): void {
+    this.#leaving.delete(service);
+    this.#leavingUnknown.delete(service);
   }
 
   #refuseForeign(service: ServiceKey, virtualServers: readonly VirtualServer[]): void {

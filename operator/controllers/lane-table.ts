@@ -31,6 +31,8 @@ export class LaneTable {
   readonly #entries = new LaneEntries();
   /** Services that wait until something is removed that is not theirs. */
   readonly #expecting = new Set<ServiceKey>();
+  /** The director's keys have been read and nobody has been told: what a Service leaves may turn out not to be there. */
+  #justRead = false;
 
   constructor() {
     this.intents = new LaneIntents(this.#entries);
@@ -59,7 +61,7 @@ export class LaneTable {
   /** True when the director has said that it holds nothing at the addresses the Service has left, but for what is wanted there. */
   absent(service: ServiceKey): boolean {
     if (!this.#entries.read) return false;
-    const addresses = this.intents.leaving().get(service);
+    const addresses = this.intents.leaving.addressesOf(service);
     if (addresses === undefined) return true;
     if (addresses.size > 0) return this.#isVacant(addresses);
     // Its addresses are not known: whatever is left over may be its.
@@ -83,7 +85,7 @@ export class LaneTable {
   /** Why the virtual servers of a withdrawn Service cannot be removed, or undefined. */
   removalFailure(service: ServiceKey): string | undefined {
     const messages: string[] = [];
-    for (const address of this.intents.leaving().get(service) ?? []) {
+    for (const address of this.intents.leaving.addressesOf(service) ?? []) {
       for (const entry of this.#entries.at(address)) {
         if (isLeftover(entry) && entry.failure !== undefined) messages.push(entry.failure.message);
       }
@@ -94,6 +96,7 @@ export class LaneTable {
   /** Takes in the director's own list of keys. What is not in it is gone; what we did not know may stay until judged. */
   learn(keys: readonly VirtualServerKey[]): void {
     this.#entries.read = true;
+    this.#justRead = true;
     const present = new Set(keys.map((key) => formatVirtualServerKey(key)));
     for (const entry of this.#entries.all()) {
       if (present.has(entry.text)) continue;
@@ -128,13 +131,13 @@ export class LaneTable {
    * the address, or an assigned one has it and no longer wants this key.
    */
   surplus(): { readonly explained: VirtualServerKey[]; readonly unexplained: VirtualServerKey[] } {
-    const left = new Set([...this.intents.leaving().values()].flatMap((addresses) => [...addresses]));
     const explained: VirtualServerKey[] = [];
     const unexplained: VirtualServerKey[] = [];
     for (const entry of this.#entries.all()) {
       if (!isLeftover(entry) || this.intents.isFrozen(entry)) continue;
       const { key } = entry;
-      (left.has(key.address) || this.#isServed(key.address) ? explained : unexplained).push(key);
+      const expected = this.intents.leaving.at(key.address).size > 0 || this.#isServed(key.address);
+      (expected ? explained : unexplained).push(key);
     }
     return {
       explained: explained.sort(compareVirtualServerKeys),
@@ -205,18 +208,22 @@ export class LaneTable {
    * @returns the Services whose confirmation or absence may have changed.
    */
   confirm(batch: Batch, failures: ReadonlyMap<VirtualServerKeyText, KeyFailure>): Set<ServiceKey> {
-    // A Service may be gone because of what was removed, or because what it had was never written.
-    const touched = new Set([...this.intents.leaving().keys(), ...this.#expecting]);
+    const touched = new Set(this.#expecting);
     this.#expecting.clear();
+    if (this.#justRead) for (const service of this.intents.leaving.services()) touched.add(service);
+    this.#justRead = false;
     for (const server of batch.virtualServers) {
       const entry = this.#entries.of(server);
       this.#confirmPresent(entry, JSON.stringify(server), failures.get(entry.text));
       if (entry.wanted !== undefined) touched.add(entry.wanted.service);
+      for (const service of this.intents.leaving.at(server.address)) touched.add(service);
     }
     for (const key of batch.absent) {
       const entry = this.#entries.get(formatVirtualServerKey(key));
       if (entry !== undefined) this.#confirmAbsent(entry, failures.get(entry.text));
+      for (const service of this.intents.leaving.at(key.address)) touched.add(service);
     }
+    for (const service of this.intents.leavingUnknown()) touched.add(service);
     return touched;
   }
 

@@ -1,4 +1,5 @@
 import { AddressBook } from '../core/address-book.ts';
+import { hasLocalEndpoint } from '../core/select-nodes.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
@@ -6,8 +7,10 @@ import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
 import type { LaneTiming } from './lane-options.ts';
 import { NodeAdmission } from './node-admission.ts';
+import { NodeChanges } from './node-changes.ts';
 import type { Outcome } from './outcome.ts';
 import { PoolController } from './pool-controller.ts';
+import { PoolTally } from './pool-tally.ts';
 import type {
   Clock,
   Cluster,
@@ -61,7 +64,9 @@ class OperatorCore implements Operator {
   readonly #parts: OperatorParts;
   readonly #book = new AddressBook();
   readonly #fleet = new DirectorFleet();
+  readonly #tally = new PoolTally();
   readonly #nodes: NodeAdmission;
+  readonly #nodeChanges = new NodeChanges();
   readonly #services: ServiceController;
   readonly #pools: PoolController;
   readonly #directors: DirectorController;
@@ -72,8 +77,8 @@ class OperatorCore implements Operator {
 
   constructor(parts: OperatorParts) {
     this.#parts = parts;
-    this.#nodes = new NodeAdmission(parts.clock, () => this.#addServices(this.#wanted()));
-    const shared = { ...parts, fleet: this.#fleet, book: this.#book };
+    this.#nodes = new NodeAdmission(parts.clock, () => this.#onNodes());
+    const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally };
     this.#services = new ServiceController({
       ...shared,
       nodes: () => this.#nodes.usable(parts.cluster.nodes()),
@@ -114,7 +119,7 @@ class OperatorCore implements Operator {
         break;
       case 'nodes':
         this.#nodes.observe(this.#parts.cluster.nodes());
-        this.#addServices(this.#wanted());
+        this.#onNodes();
         break;
       case 'pool':
         this.#onPool(event.name);
@@ -126,7 +131,7 @@ class OperatorCore implements Operator {
         this.#onSecret(event.name);
         break;
       case 'namespace':
-        this.#addServices(this.#book.waiting());
+        this.#addServices(this.#book.waiting().filter((key) => key.startsWith(`${event.name}/`)));
     }
   }
 
@@ -144,6 +149,7 @@ class OperatorCore implements Operator {
     const { cluster, log } = this.#parts;
     this.#begun = true;
     this.#nodes.begin(cluster.nodes());
+    this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
     this.#book.setPools(this.#validPools(), this.#unusablePools());
     this.#directors.createLanes();
     this.#services.adoptAll();
@@ -158,9 +164,22 @@ class OperatorCore implements Operator {
     log.info('the cluster has been read; the controllers begin', { services: byAge.length });
   }
 
+  /** Only Services of pools whose nodes are others now; of those with externalTrafficPolicy Local only who has an endpoint on such a node. */
+  #onNodes(): void {
+    const { cluster } = this.#parts;
+    const changes = this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
+    for (const [pool, nodes] of changes) {
+      for (const key of this.#tally.servicesOf(pool)) {
+        const local = cluster.service(key)?.externalTrafficPolicy === 'Local';
+        if (!local || [...nodes].some((node) => hasLocalEndpoint(node, cluster.endpoints(key))))
+          this.#serviceQueue.add(key);
+      }
+    }
+  }
+
   #onPool(name: string): void {
     this.#addServices(this.#book.setPools(this.#validPools(), this.#unusablePools()));
-    this.#addServices(this.#book.servicesOf(name));
+    this.#addServices(this.#tally.servicesOf(name));
     this.#addServices(this.#book.waiting());
     this.#addAllPools();
   }
@@ -184,7 +203,7 @@ class OperatorCore implements Operator {
       const concerned = [before, after].some((director) => director !== undefined && isSelected(director, pool));
       if (!concerned) continue;
       this.#poolQueue.add(pool.name);
-      this.#addServices(this.#book.servicesOf(pool.name));
+      this.#addServices(this.#tally.servicesOf(pool.name));
     }
     this.#addServices(this.#services.unsettled());
   }
@@ -199,10 +218,6 @@ class OperatorCore implements Operator {
 
   #validPools(): AddressPool[] {
     return [...this.#parts.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
-  }
-
-  *#wanted(): Iterable<ServiceKey> {
-    for (const { key, wanted } of this.#parts.cluster.services()) if (wanted) yield key;
   }
 
   #addAllPools(): void {

@@ -5,6 +5,7 @@ import { formatTime } from '../lib/format-time.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember } from './director-fleet.ts';
 import { DONE, type Outcome } from './outcome.ts';
+import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, ControllerMetrics, PoolDirectorStatus, PoolStatus } from './ports.ts';
 import { StatusPacer } from './status-pacer.ts';
 
@@ -13,6 +14,7 @@ export interface PoolControllerOptions {
   readonly writer: ClusterWriter;
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
+  readonly tally: PoolTally;
   readonly clock: Clock;
   readonly metrics: ControllerMetrics;
 }
@@ -31,7 +33,7 @@ export class PoolController {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const { cluster, writer, book, metrics } = this.#options;
+    const { cluster, writer, book, tally, metrics } = this.#options;
     const pool = cluster.pool(name);
     if (pool === undefined) {
       this.#pacer.forget(name);
@@ -49,7 +51,7 @@ export class PoolController {
       usage,
       overlap: findOverlaps(this.#validPools()).find((overlap) => overlap.pool === name),
       directors: members.map(directorOf),
-      virtualServers: this.#virtualServersOf(name),
+      virtualServers: tally.virtualServersOf(name),
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
     });
     const urgent = urgentPart(status);
@@ -66,13 +68,6 @@ export class PoolController {
 
   #validPools(): AddressPool[] {
     return [...this.#options.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
-  }
-
-  #virtualServersOf(pool: string): number {
-    const { cluster, book } = this.#options;
-    return book
-      .servicesOf(pool)
-      .reduce((sum, key) => sum + book.addressesOf(key).length * (cluster.service(key)?.ports.length ?? 0), 0);
   }
 }
 

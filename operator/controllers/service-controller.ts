@@ -6,6 +6,7 @@ import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-ser
 import { CORE_FINALIZER, FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
 import type { DirectorFleet } from './director-fleet.ts';
 import { DONE, type Outcome } from './outcome.ts';
+import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, EventRecorder, Log, ServiceStatus } from './ports.ts';
 import { type Placement, ServicePlacement } from './service-placement.ts';
 import { ServiceRemoval } from './service-removal.ts';
@@ -18,6 +19,7 @@ export interface ServiceControllerOptions {
   readonly events: EventRecorder;
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
+  readonly tally: PoolTally;
   /** Nodes that may be real servers. */
   readonly nodes: () => Iterable<ClusterNode>;
   readonly clock: Clock;
@@ -65,6 +67,7 @@ export class ServiceController {
     if (service?.wanted === true) {
       if (service.finalizers.includes(FINALIZER) && book.addressesOf(key).length > 0) this.#placement.place(service);
     } else if (this.#removal.isNeeded(key, service)) this.#removal.withdraw(key, service);
+    this.#count(key);
   }
 
   /** Services that wait for a director: to be looked at again when one becomes ready, or says why it does not. */
@@ -101,6 +104,7 @@ export class ServiceController {
     if (current?.wanted !== true || current.uid !== service.uid) return { kind: 'retry', cause: 'the Service changed' };
     const placement = this.#placement.place(current);
     if (placement.vacated) this.#free(book.releaseLeaving(key));
+    this.#count(key);
     this.#options.onPoolUse(decision.pool);
     return this.#publish(current, decision, placement);
   }
@@ -155,8 +159,15 @@ export class ServiceController {
     this.#placement.forget(key);
     this.#forget(key);
     this.#free(book.release(key));
+    this.#count(key);
     if (pool !== undefined) this.#options.onPoolUse(pool);
     return DONE;
+  }
+
+  /** Keeps the tally of its pool up to date. */
+  #count(key: ServiceKey): void {
+    const { book, cluster, tally } = this.#options;
+    tally.set(key, book.poolOf(key), book.addressesOf(key).length * (cluster.service(key)?.ports.length ?? 0));
   }
 
   #free(freed: readonly IpAddress[]): void {

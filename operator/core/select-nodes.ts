@@ -18,17 +18,22 @@ export function selectNodes(
   endpoints: ServiceEndpoints,
 ): readonly ClusterNode[] {
   const isLocal = service.externalTrafficPolicy === 'Local';
-  return [...nodes]
-    .filter(
-      (node) =>
-        takesExternalTraffic(node) &&
-        (pool.nodeSelector === undefined || matchesSelector(node.labels, pool.nodeSelector)) &&
-        (!isLocal || hasLocalEndpoint(node.name, endpoints)),
-    )
+  return eligibleNodes(nodes, pool)
+    .filter(({ name }) => !isLocal || hasLocalEndpoint(name, endpoints))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
-function hasLocalEndpoint(node: string, { readyByNode, servingTerminatingByNode }: ServiceEndpoints): boolean {
+/** The nodes that may be real servers of some Service of the pool, in no particular order. */
+export function eligibleNodes(nodes: Iterable<ClusterNode>, pool: AddressPool): ClusterNode[] {
+  return [...nodes].filter(
+    (node) =>
+      takesExternalTraffic(node) &&
+      (pool.nodeSelector === undefined || matchesSelector(node.labels, pool.nodeSelector)),
+  );
+}
+
+/** Whether traffic for a Service with externalTrafficPolicy Local may be sent to the node. */
+export function hasLocalEndpoint(node: string, { readyByNode, servingTerminatingByNode }: ServiceEndpoints): boolean {
   return (readyByNode.get(node) ?? 0) > 0 || (servingTerminatingByNode.get(node) ?? 0) > 0;
 }
 
