@@ -31,6 +31,6 @@ export class NodeChanges {
 }
 
 /** All of an eligible node but what has only made it eligible. */
-function printOf({ labels: _, taintKeys: __, ...node }: ClusterNode): string {
-  return JSON.stringify(node);
+function printOf(node: ClusterNode): string {
+  return JSON.stringify({ ...node, labels: undefined, taintKeys: undefined });
 }

@@ -139,11 +139,13 @@ export class ServiceController {
     // An address that is given up stays published until the new one works.
     const kept = service.ingress.filter(({ ip }) => this.#options.book.leavingOf(key).includes(ip));
     const status = computed.ingress.length === 0 ? { ...computed, ingress: kept } : computed;
-    const settled = isProgrammed(status.conditions) && this.#options.book.leavingOf(key).length === 0;
+    const settled = isProgrammed(status.conditions) && !undecided && this.#options.book.leavingOf(key).length === 0;
     if (settled && directors.every(({ ready, state }) => !ready || state === 'Programmed')) this.#unsettled.delete(key);
     else this.#unsettled.add(key);
     if (onlyAbsenceIsNew(service, status, directors, problems)) return DONE;
-    if (undecided && directors.every(({ ready }) => !ready)) return DONE;
+    // What is said of a director that is being connected would be wrong in a moment; only a new address is worth it.
+    const sameAddresses = status.ingress.map(({ ip }) => ip).join() === service.ingress.map(({ ip }) => ip).join();
+    if (undecided && (sameAddresses || directors.every(({ ready }) => !ready))) return DONE;
     return this.#statuses.writePatiently(service, status);
   }
 

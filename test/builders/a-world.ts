@@ -160,6 +160,11 @@ export class World {
     return this.#process !== undefined;
   }
 
+  /** How often the operator process that runs has looked at a Service in memory. */
+  get serviceReads(): number {
+    return this.#process?.cluster.serviceReads ?? 0;
+  }
+
   /** Lets time pass until nothing more happens within it. */
   async run(milliseconds = 5_000): Promise<void> {
     await this.clock.advance(milliseconds);

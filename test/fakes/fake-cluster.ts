@@ -151,6 +151,8 @@ export class FakeCluster implements Cluster, DirectorKeys {
   readonly #directors = new Map<string, Parsed<Director>>();
   readonly #namespaces = new Map<string, LabelSet>();
   readonly #secrets = new Map<string, string>();
+  /** How often a Service has been looked at; a walk over all counts each. */
+  serviceReads = 0;
   #unwatch: () => void = () => undefined;
   #synced = false;
 
@@ -195,9 +197,11 @@ export class FakeCluster implements Cluster, DirectorKeys {
     return this.#synced;
   }
   service(key: ServiceKey): LoadBalancedService | undefined {
+    this.serviceReads += 1;
     return this.#services.get(key);
   }
   services(): Iterable<LoadBalancedService> {
+    this.serviceReads += this.#services.size;
     return this.#services.values();
   }
   endpoints(key: ServiceKey): ServiceEndpoints {

@@ -6,7 +6,7 @@ import { formatVirtualServerKey } from '../../../operator/model/virtual-server.t
 import { aDirector } from '../../builders/a-director.ts';
 import { aNode } from '../../builders/a-node.ts';
 import { aPool } from '../../builders/a-pool.ts';
-import { aService, aServicePort } from '../../builders/a-service.ts';
+import { aPublishedService, aService, aServicePort } from '../../builders/a-service.ts';
 import { World } from '../../builders/a-world.ts';
 
 const WEB = serviceKey('default', 'web');
@@ -515,6 +515,20 @@ describe('The operator as a whole', () => {
       world.start();
       await world.run(100_000);
       assert.equal(JSON.stringify([...world.api.services.values()]), services);
+    });
+
+    it('says of no Service that a director is away which is only being connected', async () => {
+      world = new World({ pools: [aPool({ addresses: ['203.0.113.0/24'] })] });
+      const names = Array.from({ length: 20 }, (_, index) => `adopted-${index}`);
+      for (const [index, name] of names.entries()) {
+        world.api.putService(aPublishedService({ name, ingress: [`203.0.113.${1 + index}`] }));
+      }
+      world.start();
+      await world.run(20_000);
+      for (const name of names) {
+        assert.deepEqual(writesTo(keyOf(name)), ['serviceStatus']);
+        assert.match(world.condition(keyOf(name), 'Programmed') ?? '', /: Programmed on director lb-1 and lb-2\.$/);
+      }
     });
 
     it('writes no status for minutes when nothing happens', async () => {
