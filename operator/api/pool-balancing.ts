@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { WEIGHTS } from '../model/balancing-options.ts';
+import { BACKENDS, WEIGHTS } from '../model/balancing-options.ts';
 import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS, TUNNEL_TYPES } from '../model/virtual-server.ts';
 import { checkedBy, SET, type ValidationRule } from './validation.ts';
 
@@ -103,6 +103,12 @@ export const poolBalancing = {
       'How a director hands packets to a node. DirectRouting: same packet to the MAC address of the node, replies bypass the director; director and nodes share a network. Tunneling: the packet inside another one, over any network, replies bypass the director; the node must decapsulate. Masquerading: address and port are translated to a node port, replies return through the director.',
     ),
   tunnel: tunnel.optional().describe('How packets are encapsulated; with forwardingMethod Tunneling. Absent: ipip.'),
+  backends: z
+    .enum(BACKENDS)
+    .default('Nodes')
+    .describe(
+      'What the real servers are. Nodes: kube-proxy there goes on to a pod. Pods: the ready pods themselves, at their own ports, without kube-proxy; directors must reach the pod network. Not with DirectRouting.',
+    ),
   snat: z
     .boolean()
     .default(false)
@@ -163,5 +169,19 @@ export const BALANCING_RULES: readonly ValidationRule[] = [
     rule: "!self.snat || self.forwardingMethod == 'Masquerading'",
     message:
       'snat: with DirectRouting and Tunneling replies bypass the director, so that it has nothing to masquerade; remove snat or use Masquerading',
+  },
+  {
+    rule: "self.backends == 'Nodes' || self.forwardingMethod != 'DirectRouting'",
+    message:
+      'backends: pods are on no layer-2 network with the directors and do not take the VIP, so that DirectRouting cannot reach them; use Masquerading or Tunneling, or backends Nodes',
+  },
+  {
+    rule: "self.backends == 'Nodes' || self.weights == 'Equal'",
+    message: 'weights: ReadyPods counts the pods of a node; with backends Pods each has weight 1; remove weights',
+  },
+  {
+    rule: "self.backends == 'Nodes' || !has(self.nodeSelector)",
+    message:
+      'nodeSelector: with backends Pods the pods of all nodes are used; remove nodeSelector or use backends Nodes',
   },
 ];

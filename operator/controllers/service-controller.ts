@@ -134,8 +134,8 @@ export class ServiceController {
 
   async #publish(service: LoadBalancedService, decision: VipDecision, placement: Placement): Promise<Outcome> {
     const { key } = service;
-    const { pool, directors, problems, notes, undecided } = placement;
-    const computed = serviceStatus({ service, decision, pool, directors, problems, notes });
+    const { pool, directors, problems, portProblems, notes, undecided } = placement;
+    const computed = serviceStatus({ service, decision, pool, directors, problems, portProblems, notes });
     // An address that is given up stays published until the new one works.
     const kept = service.ingress.filter(({ ip }) => this.#options.book.leavingOf(key).includes(ip));
     const status = computed.ingress.length === 0 ? { ...computed, ingress: kept } : computed;

@@ -1,10 +1,12 @@
 import type { AddressBook } from '../core/address-book.ts';
 import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
+import { reservedAddresses } from '../core/reserved-addresses.ts';
 import type { DirectorConfirmation } from '../core/service-status.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
-import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
+import { type LoadBalancedService, type ServiceKey, serviceKey } from '../model/load-balanced-service.ts';
+import type { PortProblem } from '../model/port-problem.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
 import type { Cluster } from './ports.ts';
 
@@ -15,6 +17,7 @@ export interface Placement {
   /** Every director that the pool selects. */
   readonly directors: readonly DirectorConfirmation[];
   readonly problems: readonly string[];
+  readonly portProblems: readonly PortProblem[];
   readonly notes: readonly string[];
   /** A director has not said yet whether it can be reached: too early to tell people anything about it. */
   readonly undecided: boolean;
@@ -73,12 +76,13 @@ export class ServicePlacement {
     // An address that is given up is served until the status shows it no more.
     const kept = book.leavingOf(key).filter(isPublished);
     const givingUp = book.leavingOf(key).filter((address) => !isPublished(address));
-    const { virtualServers, problems, notes } = desiredVirtualServers({
+    const { virtualServers, problems, portProblems, notes } = desiredVirtualServers({
       service,
       endpoints: cluster.endpoints(key),
       nodes: this.#parts.nodes(),
       pool,
       addresses: [...addresses, ...kept],
+      reserved: () => this.#reserved(),
     });
     // With a problem nothing is published, and what is not published has no business on a director; what is goes on as it can.
     if (problems.length > 0 && service.ingress.length === 0) return this.#freeze(service, pool, problems);
@@ -88,7 +92,7 @@ export class ServicePlacement {
     if (unpublished.length > 0 && !members.every(({ lane }) => lane.offers(key, unpublished))) {
       // A process before us may have given these addresses to another Service and not lived to publish them.
       const directors = selected.map((member) => ({ ...confirmationOf(member, key), state: 'Pending' as const }));
-      return { pool, directors, problems, notes, undecided: true, vacated: false };
+      return { pool, directors, problems, portProblems, notes, undecided: true, vacated: false };
     }
     const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
     const chosen = members.filter(used);
@@ -109,6 +113,7 @@ export class ServicePlacement {
       pool,
       directors: selected.map((member) => confirmationOf(member, key)),
       problems,
+      portProblems,
       notes,
       undecided: chosen.some(isUndecided),
       vacated:
@@ -132,6 +137,7 @@ export class ServicePlacement {
       pool,
       directors: selected.map((member) => confirmationOf(member, key)),
       problems,
+      portProblems: [],
       notes: [],
       undecided: selected.some(isUndecided),
       vacated: false,
@@ -162,12 +168,21 @@ export class ServicePlacement {
     for (const { lane } of this.#parts.fleet.members()) lane.forget(key);
   }
 
+  #reserved(): ReadonlyMap<IpAddress, string> {
+    const { cluster } = this.#parts;
+    const directors = [...cluster.directors()].flatMap((director) => (director.ok ? [director.value] : []));
+    return reservedAddresses(cluster.nodes(), directors, cluster.endpoints(API_SERVER));
+  }
+
   #leave({ lane }: FleetMember, key: ServiceKey, addresses: readonly IpAddress[]): void {
     if (this.#bornHere.has(key) && !lane.knows(key)) return;
     lane.withdraw(key, addresses);
     if (lane.absent(key)) lane.forget(key);
   }
 }
+
+/** Its endpoints are the API servers. */
+const API_SERVER = serviceKey('default', 'kubernetes');
 
 function unusablePool(name: string, exists: boolean): string {
   const cause = exists ? 'cannot be read: see its status' : 'does not exist any more';

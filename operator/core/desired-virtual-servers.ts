@@ -1,17 +1,21 @@
 import type { AddressPool } from '../model/address-pool.ts';
 import { familyOfRange } from '../model/cidr-range.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import { familyOf, type IpAddress } from '../model/ip-address.ts';
+import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServicePort } from '../model/load-balanced-service.ts';
+import type { PortProblem } from '../model/port-problem.ts';
 import {
   compareVirtualServerKeys,
   type Persistence,
+  type Protocol,
   type RealServer,
   type VirtualServer,
 } from '../model/virtual-server.ts';
 import type { Backend } from './backend.ts';
 import { type EffectiveBalancing, effectiveBalancing } from './effective-balancing.ts';
-import { nodesAtPort, nodesOfFamily, weightedNodes } from './node-backends.ts';
+import { portProblem } from './impossible-ports.ts';
+import { type NodeBackends, nodesAtPort, nodesOfFamily, weightedNodes } from './node-backends.ts';
+import { podsAtPort } from './pod-backends.ts';
 
 /** What the virtual servers of one Service follow from. */
 export interface DesiredInput {
@@ -21,21 +25,25 @@ export interface DesiredInput {
   readonly nodes: Iterable<ClusterNode>;
   readonly pool: AddressPool;
   readonly addresses: readonly IpAddress[];
+  /** Addresses that no pod has, with whose they are; asked for with backends Pods only. */
+  readonly reserved: () => ReadonlyMap<IpAddress, string>;
 }
 
 /** The virtual servers a Service shall have on every director of its pool. */
 export interface DesiredVirtualServers {
   /** Sorted by address, port, protocol. */
   readonly virtualServers: readonly VirtualServer[];
-  /** What cannot be programmed, one sentence each with the remedy. */
+  /** Why nothing of the Service can be programmed, one sentence each with the remedy. */
   readonly problems: readonly string[];
+  /** Ports that cannot be; the others go on. */
+  readonly portProblems: readonly PortProblem[];
   /** What a person should know although it works. */
   readonly notes: readonly string[];
 }
 
 /**
  * One virtual server per address and Service port; its real servers are nodes, at the Service's own port with DirectRouting and Tunneling
- * (kube-proxy matches VIP:port) and at the node port with Masquerading.
+ * (kube-proxy matches VIP:port) and at the node port with Masquerading; or the pods themselves.
  *
  * A Service without any ready endpoint keeps its nodes under externalTrafficPolicy Cluster: their kube-proxy rejects the
  * connection, which is what a client should see, and the table does not flap while the last pod restarts. Under Local the
@@ -45,28 +53,55 @@ export interface DesiredVirtualServers {
  * node ports and pods; one rule for all is easier to trust, and what the director drops takes no room in its connection table.
  */
 export function desiredVirtualServers(input: DesiredInput): DesiredVirtualServers {
-  const { service, pool, addresses } = input;
+  const { service, pool, addresses, endpoints } = input;
   const balancing = effectiveBalancing(pool, service);
-  const problems = [...balancing.problems];
-  const notes = [...balancing.notes];
-  const ports = service.ports.filter((port) => {
-    const reachable = balancing.forwardingMethod !== 'Masquerading' || port.nodePort > 0;
-    if (!reachable) problems.push(missingNodePort(service, port));
-    return reachable;
-  });
-  const weighted = weightedNodes(input, balancing);
+  const portProblems = service.ports.flatMap((port) => portProblem(service, port, balancing, endpoints) ?? []);
+  const possible = service.ports.filter(({ port, protocol }) => !portProblems.some(isAbout(port, protocol)));
+  const problems = new Set(balancing.problems);
+  if (possible.length === 0) for (const { message } of portProblems) problems.add(message);
+  const notes = new Set(balancing.notes);
+  const backendsOf = balancing.backends === 'Pods' ? podsOf(input) : nodesOf(input, balancing);
   const virtualServers: VirtualServer[] = [];
   for (const address of addresses) {
-    const nodes = nodesOfFamily(weighted, familyOf(address));
-    problems.push(...nodes.problems);
-    notes.push(...nodes.notes, ...closedToFamily(address, service));
-    for (const port of ports) {
-      const backends = nodesAtPort(nodes, port, balancing);
-      virtualServers.push(virtualServer(address, port, backends, service, balancing));
+    for (const note of closedToFamily(address, service)) notes.add(note);
+    for (const port of possible) {
+      const found = backendsOf(familyOf(address), port);
+      for (const problem of found.problems ?? []) problems.add(problem);
+      for (const note of found.notes) notes.add(note);
+      virtualServers.push(virtualServer(address, port, found.backends, service, balancing));
     }
   }
   virtualServers.sort(compareVirtualServerKeys);
-  return { virtualServers, problems: [...new Set(problems)], notes: [...new Set(notes)] };
+  return { virtualServers, problems: [...problems], portProblems, notes: [...notes] };
+}
+
+/** Where packets of one family at one port go. */
+type BackendsOf = (
+  family: IpFamily,
+  port: ServicePort,
+) => {
+  readonly backends: readonly Backend[];
+  readonly problems?: readonly string[];
+  readonly notes: readonly string[];
+};
+
+function nodesOf(input: DesiredInput, balancing: EffectiveBalancing): BackendsOf {
+  const weighted = weightedNodes(input, balancing);
+  const byFamily = new Map<IpFamily, NodeBackends>();
+  return (family, port) => {
+    const nodes = byFamily.get(family) ?? nodesOfFamily(weighted, family);
+    byFamily.set(family, nodes);
+    return { ...nodes, backends: nodesAtPort(nodes, port, balancing) };
+  };
+}
+
+function podsOf({ endpoints, reserved }: DesiredInput): BackendsOf {
+  const machinery = reserved();
+  return (family, port) => podsAtPort(endpoints, port, family, machinery);
+}
+
+function isAbout(port: number, protocol: Protocol): (problem: PortProblem) => boolean {
+  return (problem) => problem.port === port && problem.protocol === protocol;
 }
 
 function virtualServer(
@@ -126,14 +161,4 @@ function closedToFamily(address: IpAddress, { sourceRanges }: LoadBalancedServic
   return [
     `spec.loadBalancerSourceRanges has no ${family} range, so address ${address} lets in nobody: add one, such as ${family === 'IPv4' ? '0.0.0.0/0' : '::/0'} for everyone.`,
   ];
-}
-
-function missingNodePort(service: LoadBalancedService, { port, protocol }: ServicePort): string {
-  const cause = service.allocatesNodePorts
-    ? 'has no node port yet'
-    : 'has no node port because spec.allocateLoadBalancerNodePorts is false';
-  return (
-    `Port ${port}/${protocol} ${cause}, and forwarding method Masquerading sends to node ports. ` +
-    'Set allocateLoadBalancerNodePorts to true, or use a pool or annotation with forwarding method DirectRouting.'
-  );
 }

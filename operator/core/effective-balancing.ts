@@ -1,6 +1,7 @@
 import type { AddressPool } from '../model/address-pool.ts';
 import type { BalancingOptions } from '../model/balancing-options.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
+import { ANNOTATION } from '../model/names.ts';
 import type { Scheduler, SchedulerFlag } from '../model/virtual-server.ts';
 
 /** The options of the pool with the overrides of the Service, and what of them does not fit together. */
@@ -27,9 +28,12 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
   const options = {
     ...pool.balancing,
     forwardingMethod: overrides.forwardingMethod ?? pool.balancing.forwardingMethod,
+    backends: overrides.backends ?? pool.balancing.backends,
     weights: overrides.weights ?? pool.balancing.weights,
     drainSeconds: overrides.drainSeconds ?? pool.balancing.drainSeconds,
   };
+  const unreachable =
+    options.backends === 'Pods' && options.forwardingMethod === 'DirectRouting' ? [PODS_BY_DIRECT_ROUTING] : [];
   if (service.clientIpAffinitySeconds !== undefined) {
     const notes =
       overrides.scheduler === undefined || overrides.scheduler === 'mh'
@@ -37,11 +41,13 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
         : [
             `Scheduler ${overrides.scheduler} is not used: sessionAffinity ClientIP needs mh, so that every director chooses the same real server for a client.`,
           ];
-    return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: [], notes };
+    return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: unreachable, notes };
   }
   const { flags, problems } = usableFlags(scheduler, chosen);
-  return { ...options, scheduler, schedulerFlags: flags, problems, notes: [] };
+  return { ...options, scheduler, schedulerFlags: flags, problems: [...unreachable, ...problems], notes: [] };
 }
+
+const PODS_BY_DIRECT_ROUTING = `Pods cannot be reached by DirectRouting: set the annotation ${ANNOTATION.forwardingMethod} to Masquerading or Tunneling, or ${ANNOTATION.backends} to Nodes.`;
 
 /**
  * The `ipMode` to publish. With direct routing and tunnels the node sees the VIP as destination and kube-proxy takes the packet only for

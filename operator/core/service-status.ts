@@ -4,6 +4,7 @@ import type { Condition } from '../model/condition.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { Ingress, LoadBalancedService } from '../model/load-balanced-service.ts';
 import { SERVICE_CONDITION } from '../model/names.ts';
+import type { PortProblem } from '../model/port-problem.ts';
 import type { ServiceStatus } from '../model/status.ts';
 import type { VipDecision } from './address-decision.ts';
 import { ipModeOf } from './effective-balancing.ts';
@@ -30,6 +31,8 @@ export interface ServiceStatusInput {
   readonly directors: readonly DirectorConfirmation[];
   /** Why something of the Service cannot be programmed. */
   readonly problems: readonly string[];
+  /** Ports that are not served; the others are. */
+  readonly portProblems?: readonly PortProblem[];
   readonly notes?: readonly string[];
 }
 
@@ -55,7 +58,20 @@ function ingressOf(addresses: readonly IpAddress[], input: ServiceStatusInput): 
   const lost = isLost(input.directors);
   return addresses
     .filter((ip) => (stored.has(ip) ? !lost : confirmed))
-    .map((ip) => ({ ip, ipMode: pool === undefined ? (stored.get(ip)?.ipMode ?? 'VIP') : ipModeOf(pool, service) }));
+    .map((ip) => {
+      const ipMode = pool === undefined ? (stored.get(ip)?.ipMode ?? 'VIP') : ipModeOf(pool, service);
+      return { ip, ipMode, ...portsOf(input) };
+    });
+}
+
+/** With a port that is not served every port is listed, that one with its error; else none is. */
+function portsOf({ service, portProblems = [] }: ServiceStatusInput): Pick<Ingress, 'ports'> {
+  if (portProblems.length === 0) return {};
+  const ports = service.ports.map(({ port, protocol }) => {
+    const error = portProblems.find((problem) => problem.port === port && problem.protocol === protocol)?.error;
+    return { port, protocol, ...(error !== undefined && { error }) };
+  });
+  return { ports };
 }
 
 function isConfirmed({ directors, problems }: ServiceStatusInput): boolean {
@@ -79,7 +95,7 @@ function addressAssigned({ decision }: ServiceStatusInput): Condition {
 
 function programmed(input: ServiceStatusInput, published: boolean): Condition {
   const type = SERVICE_CONDITION.programmed;
-  const { decision, directors, problems, notes = [] } = input;
+  const { decision, directors, problems, portProblems = [], notes = [] } = input;
   const say = (status: Condition['status'], reason: string, ...sentences: readonly string[]): Condition => ({
     type,
     status,
@@ -106,6 +122,8 @@ function programmed(input: ServiceStatusInput, published: boolean): Condition {
   // A published Service whose change is on its way is still served as before: saying so would cost two writes per change.
   const pending = published ? [] : ready.filter(({ state }) => state === 'Pending');
   if (pending.length > 0) return say('False', 'Pending', `Waiting for director ${names(pending)} to confirm.`, ...away);
+  if (portProblems.length > 0)
+    return say('False', 'PortsNotProgrammed', ...portProblems.map(({ message }) => message), ...away);
   return say('True', 'Programmed', `Programmed on director ${names(ready)}.`, ...away);
 }
 

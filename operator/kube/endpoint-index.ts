@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { IpFamily } from '../model/ip-address.ts';
 import type { ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import type { SliceEndpoints } from './parse-endpoints.ts';
@@ -8,13 +9,13 @@ type Counts = Map<string, number>;
 interface Totals {
   readonly ready: Record<IpFamily, Counts>;
   readonly servingTerminating: Record<IpFamily, Counts>;
-  /** How many slices are summed up. */
-  slices: number;
+  /** What is summed up. */
+  readonly slices: Set<SliceEndpoints>;
   /** The answer last given, until a slice changes. */
   folded?: ServiceEndpoints;
 }
 
-const NO_ENDPOINTS: ServiceEndpoints = { readyByNode: new Map(), servingTerminatingByNode: new Map() };
+const NO_ENDPOINTS: ServiceEndpoints = { readyByNode: new Map(), servingTerminatingByNode: new Map(), groups: [] };
 
 /**
  * Endpoints per Service, folded from slices. A changed slice costs as much as the slice has nodes, however many slices the
@@ -30,6 +31,7 @@ export class EndpointIndex {
     totals.folded ??= {
       readyByNode: largerOfFamilies(totals.ready),
       servingTerminatingByNode: largerOfFamilies(totals.servingTerminating),
+      groups: [...totals.slices].map(({ group }) => group),
     };
     return totals.folded;
   }
@@ -37,10 +39,10 @@ export class EndpointIndex {
   /** @returns the Services whose endpoints are different now. */
   replace(before: SliceEndpoints | undefined, now: SliceEndpoints | undefined): ReadonlySet<ServiceKey> {
     const changed = new Set<ServiceKey>();
-    if (before !== undefined && now !== undefined && sameSlice(before, now)) return changed;
+    const same = before !== undefined && now !== undefined && isDeepStrictEqual(before, now);
     if (before !== undefined) this.#sum(before, -1, changed);
     if (now !== undefined) this.#sum(now, 1, changed);
-    return changed;
+    return same ? new Set() : changed;
   }
 
   #sum(slice: SliceEndpoints, sign: 1 | -1, changed: Set<ServiceKey>): void {
@@ -48,10 +50,12 @@ export class EndpointIndex {
     this.#totals.set(slice.service, totals);
     addCounts(totals.ready[slice.family], slice.readyByNode, sign);
     addCounts(totals.servingTerminating[slice.family], slice.servingTerminatingByNode, sign);
-    totals.slices += sign;
+    if (sign > 0) totals.slices.add(slice);
+    else totals.slices.delete(slice);
     delete totals.folded;
-    if (slice.readyByNode.size > 0 || slice.servingTerminatingByNode.size > 0) changed.add(slice.service);
-    if (totals.slices === 0) this.#totals.delete(slice.service);
+    const { readyByNode, servingTerminatingByNode, group } = slice;
+    if (readyByNode.size + servingTerminatingByNode.size + group.endpoints.length > 0) changed.add(slice.service);
+    if (totals.slices.size === 0) this.#totals.delete(slice.service);
   }
 }
 
@@ -59,7 +63,7 @@ function newTotals(): Totals {
   return {
     ready: { IPv4: new Map(), IPv6: new Map() },
     servingTerminating: { IPv4: new Map(), IPv6: new Map() },
-    slices: 0,
+    slices: new Set(),
   };
 }
 
@@ -75,17 +79,4 @@ function largerOfFamilies({ IPv4, IPv6 }: Record<IpFamily, Counts>): Counts {
   const larger = new Map(IPv4);
   for (const [node, count] of IPv6) larger.set(node, Math.max(count, larger.get(node) ?? 0));
   return larger;
-}
-
-function sameSlice(a: SliceEndpoints, b: SliceEndpoints): boolean {
-  return (
-    a.service === b.service &&
-    a.family === b.family &&
-    sameCounts(a.readyByNode, b.readyByNode) &&
-    sameCounts(a.servingTerminatingByNode, b.servingTerminatingByNode)
-  );
-}
-
-function sameCounts(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {
-  return a.size === b.size && [...a].every(([node, count]) => b.get(node) === count);
 }

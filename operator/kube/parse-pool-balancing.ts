@@ -9,10 +9,11 @@ type Spec = z.output<typeof loadBalancerPoolSpec>;
 
 /** How a pool's virtual servers balance. Call it for a spec without {@link balancingProblems}. */
 export function balancingOptions(spec: Spec): BalancingOptions {
-  const { forwardingMethod, snat, scheduler, connectionThresholds, udpOnePacket, weights, drain } = spec;
+  const { forwardingMethod, backends, snat, scheduler, connectionThresholds, udpOnePacket, weights, drain } = spec;
   const mssClamp = spec.tunnel?.mssClamp;
   return {
     forwardingMethod,
+    backends,
     tunnel: parseTunnel(spec),
     ...(mssClamp !== undefined && { mssClamp }),
     snat,
@@ -44,7 +45,7 @@ export function balancingProblems(spec: Spec): readonly string[] {
     );
   if (ipMode === 'Proxy' && forwardingMethod !== 'Masquerading')
     problems.push(`spec.ipMode: Proxy does not work with ${forwardingMethod}; remove ipMode or use Masquerading.`);
-  problems.push(...forwardingProblems(spec));
+  problems.push(...forwardingProblems(spec), ...backendProblems(spec));
   return problems;
 }
 
@@ -58,6 +59,17 @@ function forwardingProblems({ tunnel, snat, forwardingMethod }: Spec): readonly 
     problems.push('spec.tunnel.checksum: type ipip has none; use gue or gre, or remove checksum.');
   if (snat && forwardingMethod !== 'Masquerading')
     problems.push(`spec.snat: does not work with ${forwardingMethod}; remove snat or use Masquerading.`);
+  return problems;
+}
+
+function backendProblems({ backends, forwardingMethod, weights, nodeSelector }: Spec): readonly string[] {
+  if (backends === 'Nodes') return [];
+  const problems: string[] = [];
+  if (forwardingMethod === 'DirectRouting')
+    problems.push('spec.backends: Pods cannot be reached by DirectRouting; use Masquerading or Tunneling.');
+  if (weights !== 'Equal') problems.push(`spec.weights: ${weights} has no meaning with backends Pods; remove weights.`);
+  if (nodeSelector !== undefined)
+    problems.push('spec.nodeSelector: has no meaning with backends Pods; remove nodeSelector or use backends Nodes.');
   return problems;
 }
 

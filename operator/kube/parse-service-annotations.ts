@@ -1,5 +1,5 @@
 import { parseDuration } from '../lib/parse-duration.ts';
-import { LONGEST_DRAIN_SECONDS, WEIGHTS } from '../model/balancing-options.ts';
+import { BACKENDS, LONGEST_DRAIN_SECONDS, WEIGHTS } from '../model/balancing-options.ts';
 import { familyOf, type IpAddress, type IpFamily, parseIpAddress } from '../model/ip-address.ts';
 import type { AddressRequest, LoadBalancedService } from '../model/load-balanced-service.ts';
 import { ANNOTATION } from '../model/names.ts';
@@ -42,12 +42,14 @@ export function parseOverrides(annotations: Annotations, problems: string[]): Lo
   const scheduler = oneOf(annotations, ANNOTATION.scheduler, SCHEDULERS, problems);
   const schedulerFlags = parseFlags(annotations[ANNOTATION.schedulerFlags], problems);
   const forwardingMethod = oneOf(annotations, ANNOTATION.forwardingMethod, FORWARDING_METHODS, problems);
+  const backends = oneOf(annotations, ANNOTATION.backends, BACKENDS, problems);
   const weights = oneOf(annotations, ANNOTATION.weights, WEIGHTS, problems);
   const drainSeconds = parseDrainTimeout(annotations[ANNOTATION.drainTimeout]?.trim(), problems);
   return {
     ...(scheduler && { scheduler }),
     ...(schedulerFlags && { schedulerFlags }),
     ...(forwardingMethod && { forwardingMethod }),
+    ...(backends && { backends }),
     ...(weights && { weights }),
     ...(drainSeconds !== undefined && { drainSeconds }),
   };

@@ -4,12 +4,17 @@ import type { ForwardingMethod, Scheduler, SchedulerFlag, Tunnel } from './virtu
 export const WEIGHTS = ['Equal', 'ReadyPods'] as const;
 export type Weights = (typeof WEIGHTS)[number];
 
+/** What real servers are: nodes, whose kube-proxy goes on to a pod, or the ready pods themselves. */
+export const BACKENDS = ['Nodes', 'Pods'] as const;
+export type Backends = (typeof BACKENDS)[number];
+
 /** A day: what has not ended by then is not waiting to end. The helper has the same limit. */
 export const LONGEST_DRAIN_SECONDS = 86_400;
 
 /** How the pool's virtual servers work on the directors; a Service may override parts by annotation. */
 export interface BalancingOptions {
   readonly forwardingMethod: ForwardingMethod;
+  readonly backends: Backends;
   /** Of virtual servers with Tunneling. */
   readonly tunnel: Tunnel;
   /** Greatest TCP segment that tunnelled virtual servers announce, bytes. */

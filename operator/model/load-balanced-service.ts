@@ -1,8 +1,9 @@
-import type { Weights } from './balancing-options.ts';
+import type { Backends, Weights } from './balancing-options.ts';
 import type { CidrRange } from './cidr-range.ts';
 import type { Condition } from './condition.ts';
 import type { IpAddress, IpFamily } from './ip-address.ts';
 import type { LabelSet } from './labels.ts';
+import type { EndpointGroup } from './pod-endpoints.ts';
 import type { ForwardingMethod, Protocol, Scheduler, SchedulerFlag } from './virtual-server.ts';
 
 /** `namespace/name`: what queues, lanes and messages call a Service. */
@@ -66,6 +67,7 @@ export interface LoadBalancedService {
     readonly scheduler?: Scheduler;
     readonly schedulerFlags?: readonly SchedulerFlag[];
     readonly forwardingMethod?: ForwardingMethod;
+    readonly backends?: Backends;
     readonly weights?: Weights;
     readonly drainSeconds?: number;
   };
@@ -79,9 +81,11 @@ export interface LoadBalancedService {
   readonly allocatedFromPool?: string;
 }
 
-/** Ready endpoints of one Service, folded from its EndpointSlices: how many on each node. */
+/** Endpoints of one Service that answer, folded from its EndpointSlices. */
 export interface ServiceEndpoints {
   /** node name → ready endpoints there (or, when a node has none ready, its serving terminating ones under `terminating`). */
   readonly readyByNode: ReadonlyMap<string, number>;
   readonly servingTerminatingByNode: ReadonlyMap<string, number>;
+  /** Where each endpoint listens, one group per slice. */
+  readonly groups: readonly EndpointGroup[];
 }

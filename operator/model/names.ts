@@ -9,6 +9,7 @@ export const ANNOTATION = {
   scheduler: `${API_GROUP}/scheduler`,
   schedulerFlags: `${API_GROUP}/scheduler-flags`,
   forwardingMethod: `${API_GROUP}/forwarding-method`,
+  backends: `${API_GROUP}/backends`,
   weights: `${API_GROUP}/weights`,
   drainTimeout: `${API_GROUP}/drain-timeout`,
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,

@@ -32,6 +32,7 @@ export function aPool({ addresses, balancing, serviceAllocation, ...overrides }:
     balancing: {
       forwardingMethod: 'DirectRouting',
       tunnel: { type: 'ipip', checksum: false },
+      backends: 'Nodes',
       snat: false,
       scheduler: 'mh',
       schedulerFlags: [],

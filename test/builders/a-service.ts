@@ -71,5 +71,6 @@ export function endpoints(
   return {
     readyByNode: new Map(Object.entries(ready)),
     servingTerminatingByNode: new Map(Object.entries(servingTerminating)),
+    groups: [],
   };
 }

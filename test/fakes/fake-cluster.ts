@@ -4,6 +4,7 @@ import type { ClusterNode } from '../../operator/model/cluster-node.ts';
 import type { Director } from '../../operator/model/director.ts';
 import type { LabelSet } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+import { endpoints } from '../builders/a-service.ts';
 
 /** Everything there is in a cluster, as an API server stores it, in parsed form. */
 export class FakeApi {
@@ -56,7 +57,13 @@ export class FakeApi {
   }
 
   putEndpoints(key: ServiceKey, readyByNode: Readonly<Record<string, number>>): void {
-    this.endpoints.set(key, { readyByNode: new Map(Object.entries(readyByNode)), servingTerminatingByNode: new Map() });
+    this.endpoints.set(key, endpoints(readyByNode));
+    this.#tell({ kind: 'endpoints', key });
+  }
+
+  /** Endpoints with all that a slice says of them. */
+  putPods(key: ServiceKey, pods: ServiceEndpoints): void {
+    this.endpoints.set(key, pods);
     this.#tell({ kind: 'endpoints', key });
   }
 
@@ -205,7 +212,7 @@ export class FakeCluster implements Cluster, DirectorKeys {
     return this.#services.values();
   }
   endpoints(key: ServiceKey): ServiceEndpoints {
-    return this.#endpoints.get(key) ?? { readyByNode: new Map(), servingTerminatingByNode: new Map() };
+    return this.#endpoints.get(key) ?? endpoints();
   }
   nodes(): Iterable<ClusterNode> {
     return this.#nodes.values();

@@ -93,6 +93,17 @@ const badPools: readonly Refusal[] = [
     { forwardingMethod: 'Tunneling', tunnel: { mssClamp: 500 } },
     /spec\.tunnel\.mssClamp.*greater than or equal to 536/,
   ],
+  ['pods by direct routing', { backends: 'Pods' }, /backends: pods are on no layer-2 network/],
+  [
+    'weights of pods',
+    { backends: 'Pods', forwardingMethod: 'Masquerading', weights: 'ReadyPods' },
+    /weights: ReadyPods counts the pods of a node/,
+  ],
+  [
+    'pods of some nodes',
+    { backends: 'Pods', forwardingMethod: 'Masquerading', nodeSelector: {} },
+    /nodeSelector: with backends Pods/,
+  ],
   ['snat with direct routing', { snat: true }, /snat: with DirectRouting and Tunneling replies bypass the director/],
   ['no directors', { directors: undefined }, /spec\.directors: Required value/],
   [

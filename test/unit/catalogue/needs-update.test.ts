@@ -59,6 +59,7 @@ describe('which changes of a Service reach a director', () => {
             nodes: [aNode(), aNode({ name: 'node-2', internalIPs: ['192.0.2.22'] })],
             pool: aPool({ balancing: { forwardingMethod } }),
             addresses: ['203.0.113.10' as IpAddress],
+            reserved: () => new Map(),
           });
           return virtualServers;
         };

@@ -29,6 +29,7 @@ function desired(overrides: Partial<DesiredInput> = {}) {
     nodes: NODES,
     pool: aPool(),
     addresses: [V4],
+    reserved: () => new Map(),
     ...overrides,
   });
 }
@@ -67,6 +68,7 @@ describe('desiredVirtualServers', () => {
         },
       ],
       problems: [],
+      portProblems: [],
       notes: [],
     });
   });
@@ -132,12 +134,25 @@ describe('desiredVirtualServers', () => {
 
   it('cannot masquerade to a port that has no node port; the others work', () => {
     const ports = [aServicePort(), aServicePort({ name: 'x', port: 81, nodePort: 0 })];
-    const { virtualServers, problems } = desired({
+    const { virtualServers, problems, portProblems } = desired({
       pool: MASQUERADING,
       service: aService({ ports, allocatesNodePorts: false }),
     });
     assert.deepEqual(texts(virtualServers), ['TCP 203.0.113.10:80']);
-    assert.match(problems.join(), /Port 81\/TCP has no node port because spec\.allocateLoadBalancerNodePorts is false/);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      portProblems.map(({ port, error }) => [port, error]),
+      [[81, 'ipvs-operator.io/NoNodePort']],
+    );
+  });
+
+  it('has nothing to program when every port is impossible', () => {
+    const { virtualServers, problems } = desired({
+      pool: MASQUERADING,
+      service: aService({ ports: [aServicePort({ nodePort: 0 })], allocatesNodePorts: false }),
+    });
+    assert.deepEqual(virtualServers, []);
+    assert.match(problems.join(), /Port 80\/TCP has no node port because spec\.allocateLoadBalancerNodePorts is false/);
   });
 
   it('needs no node port with DirectRouting', () => {

@@ -79,6 +79,20 @@ describe('effectiveBalancing', () => {
   });
 });
 
+describe('backends in effectiveBalancing', () => {
+  const pods = aPool({ balancing: { forwardingMethod: 'Masquerading', backends: 'Pods' } });
+  it('are those of the pool, or of the Service', () => {
+    assert.equal(effectiveBalancing(pods, aService()).backends, 'Pods');
+    assert.equal(effectiveBalancing(pods, aService({ overrides: { backends: 'Nodes' } })).backends, 'Nodes');
+  });
+  it('cannot be pods by DirectRouting, whoever says so', () => {
+    const routed = aService({ overrides: { forwardingMethod: 'DirectRouting' } });
+    assert.match(effectiveBalancing(pods, routed).problems.join(), /^Pods cannot be reached by DirectRouting: set/);
+    const sticky = aService({ overrides: { backends: 'Pods' }, clientIpAffinitySeconds: 60 });
+    assert.match(effectiveBalancing(aPool(), sticky).problems.join(), /^Pods cannot be reached by DirectRouting/);
+  });
+});
+
 describe('ipModeOf', () => {
   const service = aService();
   it('is VIP with direct routing, whatever the pool says', () => {

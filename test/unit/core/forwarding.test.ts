@@ -19,6 +19,7 @@ function desired(balancing: Partial<BalancingOptions>, service = aService(), add
     nodes,
     pool: aPool({ balancing }),
     addresses,
+    reserved: () => new Map(),
   });
 }
 

@@ -8,7 +8,7 @@ import {
 import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { SERVICE_CONDITION } from '../../../operator/model/names.ts';
 import { aPool } from '../../builders/a-pool.ts';
-import { aPublishedService, aService } from '../../builders/a-service.ts';
+import { aPublishedService, aService, aServicePort } from '../../builders/a-service.ts';
 
 const V4 = '203.0.113.10' as IpAddress;
 const ASSIGNED = { kind: 'assigned', addresses: [V4], pool: 'web' } as const;
@@ -49,6 +49,28 @@ describe('serviceStatus', () => {
     assert.deepEqual(ingress, ['203.0.113.10 VIP']);
     assert.equal(assigned, 'True Assigned: Address 203.0.113.10 from LoadBalancerPool web.');
     assert.equal(programmed, 'True Programmed: Programmed on director lb-1 and lb-2.');
+  });
+
+  it('names each port that is not served, and publishes the address for the others', () => {
+    const ports = [aServicePort(), aServicePort({ name: 'dns', port: 53, protocol: 'UDP' })];
+    const error = 'ipvs-operator.io/PersistentOnePacket';
+    const portProblems = [{ port: 53, protocol: 'UDP', error, message: 'Port 53/UDP cannot.' }] as const;
+    const input = { service: aService({ ports }), decision: ASSIGNED, pool: aPool(), problems: [], portProblems };
+    const { ingress, conditions } = serviceStatus({ ...input, directors: [says('lb-1', 'Programmed')] });
+    assert.deepEqual(ingress, [
+      {
+        ip: V4,
+        ipMode: 'VIP',
+        ports: [
+          { port: 80, protocol: 'TCP' },
+          { port: 53, protocol: 'UDP', error },
+        ],
+      },
+    ]);
+    const programmed = conditions.find(({ type }) => type === SERVICE_CONDITION.programmed);
+    assert.equal(programmed?.status, 'False');
+    assert.equal(programmed?.reason, 'PortsNotProgrammed');
+    assert.equal(programmed?.message, 'Port 53/UDP cannot.');
   });
 
   type Row = readonly [

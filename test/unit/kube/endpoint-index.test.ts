@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { EndpointIndex } from '../../../operator/kube/endpoint-index.ts';
 import type { SliceEndpoints } from '../../../operator/kube/parse-endpoints.ts';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { type ServiceKey, serviceKey } from '../../../operator/model/load-balanced-service.ts';
 
 const WEB = serviceKey('shop', 'web');
 
 function slice(ready: Record<string, number>, rest: Partial<SliceEndpoints> = {}): SliceEndpoints {
   const readyByNode = new Map(Object.entries(ready));
-  return { service: WEB, family: 'IPv4', readyByNode, servingTerminatingByNode: new Map(), ...rest };
+  const group = { ports: [], endpoints: [] };
+  return { service: WEB, family: 'IPv4', readyByNode, servingTerminatingByNode: new Map(), group, ...rest };
 }
 
 function ready(index: EndpointIndex, service: ServiceKey = WEB): Record<string, number> {
@@ -41,6 +43,32 @@ describe('EndpointIndex', () => {
     assert.deepEqual([...index.replace(before, slice({ a: 1 }))], []);
     const moved = slice({ a: 1 }, { service: serviceKey('shop', 'other') });
     assert.deepEqual([...index.replace(before, moved)], [WEB, 'shop/other']);
+  });
+
+  it('gathers the groups of all slices, and forgets a slice that goes although it was told twice', () => {
+    const group = (address: string) => ({
+      ports: [{ name: 'http', protocol: 'TCP' as const, port: 8080 }],
+      endpoints: [{ address: address as IpAddress, state: 'ready' as const }],
+    });
+    const index = new EndpointIndex();
+    const [a, again, b] = ['198.18.129.2', '198.18.129.2', '198.18.130.2'].map((ip) => slice({}, { group: group(ip) }));
+    assert.deepEqual([...index.replace(undefined, a)], [WEB]);
+    assert.deepEqual([...index.replace(undefined, b)], [WEB]);
+    assert.deepEqual(index.of(WEB).groups, [group('198.18.129.2'), group('198.18.130.2')]);
+    assert.deepEqual([...index.replace(a, again)], []);
+    assert.deepEqual([...index.replace(again, undefined)], [WEB]);
+    assert.deepEqual(index.of(WEB).groups, [group('198.18.130.2')]);
+  });
+
+  it('tells of a pod that is replaced on its node', () => {
+    const group = (address: string) => ({
+      ports: [],
+      endpoints: [{ address: address as IpAddress, state: 'ready' as const }],
+    });
+    const index = new EndpointIndex();
+    const before = slice({ a: 1 }, { group: group('198.18.129.2') });
+    index.replace(undefined, before);
+    assert.deepEqual([...index.replace(before, slice({ a: 1 }, { group: group('198.18.129.3') }))], [WEB]);
   });
 
   it('answers with the same value until something changes, and never changes an answer', () => {

@@ -38,6 +38,36 @@ describe('parseEndpointSlice', () => {
     assert.deepEqual(Object.fromEntries(parsed?.readyByNode ?? []), { a: 2, b: 1 });
   });
 
+  it('keeps the first address of every endpoint that answers, with or without a node, and leaves out what is none', () => {
+    const parsed = parseEndpointSlice(
+      slice([
+        { addresses: ['198.18.129.2', '198.18.129.3'], nodeName: 'a' },
+        { addresses: ['198.18.129.4'], conditions: { ready: false, serving: true, terminating: true } },
+        { addresses: ['198.18.129.5'], conditions: { ready: false } },
+        { addresses: ['pod-7'] },
+        {},
+      ]),
+    );
+    assert.deepEqual(parsed?.group.endpoints, [
+      { address: '198.18.129.2', state: 'ready' },
+      { address: '198.18.129.4', state: 'serving terminating' },
+    ]);
+  });
+
+  it('reads its ports; one without a number means all and none in particular', () => {
+    const ports = [
+      { name: 'http', protocol: 'TCP', port: 8080 },
+      { name: 'dns', protocol: 'UDP', port: 53 },
+      { port: 9 },
+      { name: 'all' },
+    ];
+    assert.deepEqual(parseEndpointSlice(slice([], { ports }))?.group.ports, [
+      { name: 'http', protocol: 'TCP', port: 8080 },
+      { name: 'dns', protocol: 'UDP', port: 53 },
+      { name: '', protocol: 'TCP', port: 9 },
+    ]);
+  });
+
   it('is undefined for slices of no Service, and for names', () => {
     assert.equal(parseEndpointSlice(slice([], { addressType: 'FQDN' })), undefined);
     const { metadata } = slice([]);

@@ -37,6 +37,17 @@ describe('the balancing part of a LoadBalancerPool', () => {
       /^spec\.tunnel\.checksum: type ipip has none/,
     ],
     ['snat without Masquerading', { snat: true }, /^spec\.snat: does not work with DirectRouting/],
+    ['pods by direct routing', { backends: 'Pods' }, /^spec\.backends: Pods cannot be reached by DirectRouting/],
+    [
+      'weights of pods',
+      { backends: 'Pods', forwardingMethod: 'Masquerading', weights: 'ReadyPods' },
+      /^spec\.weights: ReadyPods has no meaning/,
+    ],
+    [
+      'pods of some nodes',
+      { backends: 'Pods', forwardingMethod: 'Tunneling', nodeSelector: {} },
+      /^spec\.nodeSelector: has no meaning/,
+    ],
     [
       'ipMode Proxy with tunnels',
       { forwardingMethod: 'Tunneling', ipMode: 'Proxy' },

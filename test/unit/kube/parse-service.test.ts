@@ -212,6 +212,12 @@ describe('parseService', () => {
         {},
         [/forwarding-method has the value "Teleporting", which is none of DirectRouting, Tunneling, Masquerading/],
       ],
+      [
+        'unknown backends',
+        { [ANNOTATION.backends]: 'pods' },
+        {},
+        [/backends has the value "pods", which is none of Nodes, Pods/],
+      ],
       ['unknown weights', { [ANNOTATION.weights]: '' }, {}, [/weights has the value ""/]],
       [
         'a drain timeout',
@@ -272,6 +278,7 @@ describe('parseService', () => {
       [ANNOTATION.scheduler]: 'wlc',
       [ANNOTATION.schedulerFlags]: 'mh-port, mh-fallback, mh-port',
       [ANNOTATION.forwardingMethod]: 'Masquerading',
+      [ANNOTATION.backends]: 'Pods',
       [ANNOTATION.weights]: 'ReadyPods',
       [ANNOTATION.drainTimeout]: ' 1m30s ',
     });
@@ -280,6 +287,7 @@ describe('parseService', () => {
       scheduler: 'wlc',
       schedulerFlags: ['mh-port', 'mh-fallback'],
       forwardingMethod: 'Masquerading',
+      backends: 'Pods',
       weights: 'ReadyPods',
       drainSeconds: 90,
     });
