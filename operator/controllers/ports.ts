@@ -1,4 +1,5 @@
 import type { AddressPool } from '../model/address-pool.ts';
+import type { AllocationRecord } from '../model/allocation-record.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
 import type { IpAddress } from '../model/ip-address.ts';
@@ -69,9 +70,11 @@ export type WriteResult =
 
 /** Writes to the API server. Each compares with what is stored first and writes only differences. None throws for expected trouble. */
 export interface ClusterWriter {
-  /** Adds both finalizers and the pool annotation in one patch, guarded by resourceVersion. */
-  claimService(service: LoadBalancedService, pool: string): Promise<WriteResult>;
-  /** Removes both finalizers and our annotation in one patch, guarded by resourceVersion. */
+  /** Adds both finalizers and stores the allocation record in one patch, guarded by resourceVersion. */
+  claimService(service: LoadBalancedService, record: AllocationRecord): Promise<WriteResult>;
+  /** Removes a record that is not true from a Service that has nothing of ours, guarded by resourceVersion. */
+  disclaimService(service: LoadBalancedService): Promise<WriteResult>;
+  /** Removes both finalizers and the record in one patch, guarded by resourceVersion. */
   releaseService(service: LoadBalancedService): Promise<WriteResult>;
   writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult>;
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult>;

@@ -3,15 +3,16 @@ import { serviceStatus } from '../core/service-status.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
-import { CORE_FINALIZER, FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
+import { FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
+import { AllocationRecords } from './allocation-records.ts';
 import type { DirectorFleet } from './director-fleet.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, EventRecorder, Log, ServiceStatus } from './ports.ts';
+import { referenceTo } from './service-events.ts';
 import { type Placement, ServicePlacement } from './service-placement.ts';
 import { ServiceRemoval } from './service-removal.ts';
 import { onlyAbsenceIsNew, ServiceStatusWriter } from './service-status-writer.ts';
-import { outcomeOfWrite } from './write-outcome.ts';
 
 export interface ServiceControllerOptions {
   readonly cluster: Cluster;
@@ -39,6 +40,7 @@ export class ServiceController {
   readonly #placement: ServicePlacement;
   readonly #removal: ServiceRemoval;
   readonly #statuses: ServiceStatusWriter;
+  readonly #records: AllocationRecords;
   /** Services that wait for something of a director. */
   readonly #unsettled = new Set<ServiceKey>();
 
@@ -47,6 +49,7 @@ export class ServiceController {
     this.#placement = new ServicePlacement(options);
     this.#removal = new ServiceRemoval({ ...options, placement: this.#placement });
     this.#statuses = new ServiceStatusWriter(options);
+    this.#records = new AllocationRecords(options);
   }
 
   /**
@@ -54,9 +57,13 @@ export class ServiceController {
    * changes nothing. Call it once, when the cluster has been listed completely and the pools are in the book.
    */
   adoptAll(): void {
-    const { cluster, book } = this.#options;
+    const { cluster, book, events } = this.#options;
     const services = [...cluster.services()];
-    book.adoptAll(services);
+    for (const [key, adoption] of book.adoptAll(services, (namespace) => cluster.namespaceLabels(namespace))) {
+      const service = cluster.service(key);
+      if (adoption.kind === 'refused' && service !== undefined)
+        events.record(referenceTo(service), 'Warning', 'AllocationFailed', adoption.message);
+    }
     for (const service of services) this.place(service.key);
   }
 
@@ -89,16 +96,13 @@ export class ServiceController {
   }
 
   async #ensure(service: LoadBalancedService): Promise<Outcome> {
-    const { book, writer } = this.#options;
+    const { book } = this.#options;
     const { key } = service;
     const decision = this.#decide(service);
     if (decision.kind === 'refused') return this.#refuse(service, decision);
-    if (!isClaimed(service) || service.allocatedFromPool !== decision.pool) {
-      const claimed = await writer.claimService(service, decision.pool);
-      if (claimed.kind !== 'written' && claimed.kind !== 'unchanged')
-        return outcomeOfWrite(claimed, 'claim the Service');
-      if (!service.finalizers.includes(FINALIZER)) this.#placement.born(key);
-    }
+    const record = await this.#records.keep(service, { pool: decision.pool, addresses: decision.addresses });
+    if (record.kind === 'undone') return record.outcome;
+    if (record.first) this.#placement.born(key);
     // The answer took time: the Service may have left, or another may have been made under its name.
     const current = this.#options.cluster.service(key);
     if (current?.wanted !== true || current.uid !== service.uid) return { kind: 'retry', cause: 'the Service changed' };
@@ -106,7 +110,9 @@ export class ServiceController {
     if (placement.vacated) this.#free(book.releaseLeaving(key));
     this.#count(key);
     this.#options.onPoolUse(decision.pool);
-    return this.#publish(current, decision, placement);
+    const outcome = await this.#publish(current, decision, placement);
+    const { correctInMs } = record;
+    return outcome.kind === 'done' && correctInMs > 0 ? { kind: 'retryAfter', milliseconds: correctInMs } : outcome;
   }
 
   /** The addresses of a Service; one whose wishes cannot be read keeps what it has and gets nothing new. */
@@ -126,6 +132,10 @@ export class ServiceController {
       const remaining = this.#placement.withdraw(service.key, givingUp);
       if (remaining.length === 0) this.#free(book.releaseLeaving(service.key));
       else this.#unsettled.add(service.key);
+    }
+    if (service.record !== undefined && book.poolOf(service.key) === undefined) {
+      const disclaimed = await this.#records.disclaim(service);
+      if (disclaimed.kind !== 'done') return disclaimed;
     }
     const status = serviceStatus({ service, decision, pool: undefined, directors: [], problems: [] });
     const outcome = await this.#statuses.write(service, status);
@@ -179,13 +189,10 @@ export class ServiceController {
   #forget(key: ServiceKey): void {
     this.#unsettled.delete(key);
     this.#statuses.forget(key);
+    this.#records.forget(key);
     this.#removal.forget(key);
     if (this.#options.cluster.service(key)?.wanted !== true) this.#free(this.#options.book.release(key));
   }
-}
-
-function isClaimed(service: LoadBalancedService): boolean {
-  return service.finalizers.includes(FINALIZER) && service.finalizers.includes(CORE_FINALIZER);
 }
 
 function isProgrammed(conditions: ServiceStatus['conditions']): boolean {

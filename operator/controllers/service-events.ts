@@ -17,7 +17,8 @@ export interface ServiceEvent {
     | 'UnAvailableLoadBalancer'
     | 'DeletingLoadBalancer'
     | 'DeletedLoadBalancer'
-    | 'StatusRewritten';
+    | 'StatusRewritten'
+    | 'ForeignChange';
   readonly message: string;
 }
 

@@ -63,9 +63,9 @@ export class ServiceRemoval {
   /** Takes the Service off the directors, in memory. @returns those that may still hold something. */
   withdraw(key: ServiceKey, service: LoadBalancedService | undefined): readonly Remaining[] {
     const { book, cluster, placement } = this.#options;
-    const published = service?.finalizers.includes(FINALIZER) === true ? service.ingress.map(({ ip }) => ip) : [];
-    // What the status shows may meanwhile be another Service's: only what the book calls ours, or nobody's, may go.
-    const ours = published.filter((ip) => (book.holder(ip) ?? key) === key);
+    const recorded = service?.finalizers.includes(FINALIZER) === true ? (service.record?.addresses ?? []) : [];
+    // What the record names may be another Service's: only what the book calls ours, or nobody's, may go.
+    const ours = recorded.filter((address) => (book.holder(address) ?? key) === key);
     const addresses = [...new Set([...book.addressesOf(key), ...book.leavingOf(key), ...ours])];
     const poolName = book.poolOf(key);
     const pool = poolName === undefined ? undefined : cluster.pool(poolName);

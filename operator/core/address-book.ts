@@ -4,19 +4,21 @@ import type { AddressPool } from '../model/address-pool.ts';
 import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
-import { FINALIZER } from '../model/names.ts';
-import type { Awaited, VipDecision } from './address-decision.ts';
+import type { Awaited, Refusal, VipDecision } from './address-decision.ts';
+import { type AdoptionClaim, adoptionClaims, byAge, claimOf } from './adoption-claims.ts';
 import { chooseAddresses } from './choose-addresses.ts';
+import { nameService } from './name-service.ts';
+import { whyNotAdmitted } from './pool-admission.ts';
 import { findOverlaps } from './pool-overlaps.ts';
 import { PoolSpace } from './pool-space.ts';
 
 export type { Refusal, RefusalReason, VipDecision } from './address-decision.ts';
 
-/** What became of the addresses in a Service's status. */
+/** What became of the addresses that a Service was found with. */
 export type Adoption =
   | { readonly kind: 'adopted'; readonly addresses: readonly IpAddress[]; readonly pool: string }
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'refused'; readonly message: string };
+  | ({ readonly kind: 'refused' } & Refusal);
 
 /** How full a pool is. An address that is being given up is neither assigned nor available. */
 export interface PoolUsage {
@@ -25,6 +27,11 @@ export interface PoolUsage {
   readonly availableIPv4: bigint;
   readonly availableIPv6: bigint;
 }
+
+/** Labels of a namespace; undefined while not known. */
+export type LabelsOf = (namespace: string) => LabelSet | undefined;
+
+const NO_LABELS: LabelsOf = () => undefined;
 
 interface Holding {
   readonly key: ServiceKey;
@@ -43,7 +50,7 @@ interface Waiting {
 }
 
 /**
- * Who has which address. In memory only: rebuilt at start from the pools and from what the Services' statuses show, before
+ * Who has which address. In memory only: rebuilt at start from the pools and from the records on the Services, before
  * anything is given out. An address has one holder at most (I1) and a holder keeps it until it asks for another (I2).
  *
  * The order of use: {@link setPools}, {@link adoptAll} once, then {@link allocate} and {@link release} as Services come and go.
@@ -78,34 +85,57 @@ export class AddressBook {
     return settled.filter((holding) => this.#rehome(holding)).map(({ key }) => key);
   }
 
-  /** {@link adopt} for each, the oldest first, so that of two Services that show one address the older one keeps it. */
-  adoptAll(services: Iterable<LoadBalancedService>): ReadonlyMap<ServiceKey, Adoption> {
-    const ordered = [...services].sort(byAge);
-    return new Map(ordered.map((service) => [service.key, this.adopt(service)]));
+  /**
+   * {@link adopt} for each that claims something: what record and status confirm first, then by age, so that nobody can take an address from
+   * who has it by writing a record.
+   */
+  adoptAll(services: Iterable<LoadBalancedService>, labelsOf: LabelsOf = NO_LABELS): ReadonlyMap<ServiceKey, Adoption> {
+    const claims = adoptionClaims(services);
+    return new Map(claims.map((claim) => [claim.service.key, this.#adopt(claim, labelsOf(claim.service.namespace))]));
   }
 
   /**
-   * Takes over the addresses in the status of a Service that we gave: our finalizer is on it, and the addresses lie in a pool or
-   * the annotation says which pool they came from. Addresses that another Service has are left to that one.
+   * Takes over the addresses of a Service that its record names. What no status confirms is taken over only when the Service could ask for it:
+   * it lies in a pool that admits the Service. Addresses that another Service has are left to that one.
    */
-  adopt(service: LoadBalancedService): Adoption {
-    const { key, ingress } = service;
-    if (!service.finalizers.includes(FINALIZER) || ingress.length === 0) return { kind: 'nothing' };
+  adopt(service: LoadBalancedService, namespaceLabels?: LabelSet): Adoption {
+    const claim = claimOf(service);
+    return claim === undefined ? { kind: 'nothing' } : this.#adopt(claim, namespaceLabels);
+  }
+
+  #adopt(claim: AdoptionClaim, namespaceLabels: LabelSet | undefined): Adoption {
+    const { service, addresses } = claim;
+    const { key, uid } = service;
     const held = this.#holdings.get(key);
-    if (held?.uid === service.uid) return { kind: 'adopted', addresses: held.current, pool: held.pool };
-    const published = onePerFamily(ingress.map(({ ip }) => ip));
-    const pool = this.#originOf(published, service.allocatedFromPool);
-    if (pool === undefined) return { kind: 'nothing' };
+    if (held?.uid === uid) return { kind: 'adopted', addresses: held.current, pool: held.pool };
+    const pool = this.#originOf(addresses, claim.pool);
+    const refusal = claim.confirmed ? undefined : this.#whyNotClaimable(claim, pool, namespaceLabels);
+    if (pool === undefined || refusal !== undefined) return { kind: 'refused', ...(refusal ?? outsidePools(claim)) };
     const isOthers = (address: IpAddress) => (this.#holders.get(address) ?? key) !== key;
-    const taken = published.find(isOthers);
-    const free = published.filter((address) => !isOthers(address));
+    const taken = addresses.find(isOthers);
+    const free = addresses.filter((address) => !isOthers(address));
     const leaving = everythingOf(held).filter((address) => !free.includes(address));
-    if (free.length > 0) this.#replace(held, { key, uid: service.uid, pool, current: free, leaving });
+    if (free.length > 0) this.#replace(held, { key, uid, pool, current: free, leaving });
     if (taken === undefined) return { kind: 'adopted', addresses: free, pool };
-    const message =
-      `Address ${taken} in the status of Service ${key} belongs to Service ${this.#holders.get(taken)}, which is older; ` +
-      `${key} gets another address.`;
-    return { kind: 'refused', message };
+    const holder = nameService(this.#holders.get(taken) as ServiceKey, service.namespace);
+    const message = `The allocation record of Service ${key} names ${taken}, which belongs to ${holder}; ${key} gets another address.`;
+    return { kind: 'refused', reason: 'AddressInUse', message };
+  }
+
+  #whyNotClaimable(
+    claim: AdoptionClaim,
+    pool: string | undefined,
+    namespaceLabels: LabelSet | undefined,
+  ): Refusal | undefined {
+    const space = pool === undefined ? undefined : this.#pools.get(pool);
+    if (space === undefined || !claim.addresses.every((address) => space.contains(address))) return outsidePools(claim);
+    const refusal = whyNotAdmitted(space.pool, claim.service, namespaceLabels);
+    return (
+      refusal && {
+        ...refusal,
+        message: `The allocation record of Service ${claim.service.key} is not honoured: ${refusal.message}`,
+      }
+    );
   }
 
   /**
@@ -280,18 +310,13 @@ export class AddressBook {
   }
 }
 
-function byAge(a: { createdAt: number; key: ServiceKey }, b: { createdAt: number; key: ServiceKey }): number {
-  return a.createdAt - b.createdAt || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+function outsidePools({ service, addresses }: AdoptionClaim): Refusal {
+  const message = `The allocation record of Service ${service.key} is not honoured: no LoadBalancerPool has ${listInWords(addresses)}.`;
+  return { reason: 'AddressOutsidePools', message };
 }
 
 function everythingOf(holding: Holding | undefined): readonly IpAddress[] {
   return holding === undefined ? [] : [...holding.current, ...holding.leaving];
-}
-
-function onePerFamily(addresses: readonly IpAddress[]): readonly IpAddress[] {
-  return addresses.filter(
-    (address, index) => addresses.findIndex((one) => familyOf(one) === familyOf(address)) === index,
-  );
 }
 
 function inFamilyOrder(addresses: readonly IpAddress[], families: readonly IpFamily[]): readonly IpAddress[] {

@@ -3,6 +3,7 @@ import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts'
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import type { Awaited, Choice, Refusal, RefusalReason } from './address-decision.ts';
+import { nameService } from './name-service.ts';
 import { comparePreference, whyNotAllowed } from './pool-admission.ts';
 import type { PoolSpace } from './pool-space.ts';
 
@@ -129,7 +130,9 @@ function fromPool(input: ChoiceInput, space: PoolSpace): Choice {
   const { addresses } = service.request;
   const taken = addresses.filter((address) => (holder(address) ?? service.key) !== service.key);
   if (taken.length > 0) {
-    const names = taken.map((address) => `${address} is in use by Service ${holder(address)}`);
+    const names = taken.map(
+      (address) => `${address} is in use by ${nameService(holder(address) as ServiceKey, service.namespace)}`,
+    );
     return {
       ok: false,
       refusal: {

@@ -24,7 +24,15 @@ export function whyNotAllowed(
     };
   if (overlap !== undefined)
     return { reason: 'PoolConflict', message: `LoadBalancerPool ${name} gives no new address: ${overlap.message}` };
-  const allocation = pool.serviceAllocation;
+  return whyNotAdmitted(pool, service, namespaceLabels);
+}
+
+/** Why the rules of the pool do not admit a Service, whatever the state of the pool is. */
+export function whyNotAdmitted(
+  { name, serviceAllocation: allocation }: AddressPool,
+  service: LoadBalancedService,
+  namespaceLabels: LabelSet | undefined,
+): Refusal | undefined {
   if (!allowsNamespace(allocation, service.namespace, namespaceLabels))
     return {
       reason: 'PoolNotAllowed',

@@ -8,6 +8,7 @@ import {
 } from '../model/load-balanced-service.ts';
 import { ANNOTATION, API_GROUP, FINALIZER, LOAD_BALANCER_CLASS } from '../model/names.ts';
 import type { Protocol } from '../model/virtual-server.ts';
+import { parseAllocationRecord } from './allocation-annotations.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
 import { parseAddressRequest, parseOverrides } from './parse-service-annotations.ts';
 import { parseSourceRanges } from './parse-source-ranges.ts';
@@ -44,6 +45,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
   const sourceRanges = parseSourceRanges(spec.loadBalancerSourceRanges, annotations, problems);
   const affinity = clientIpAffinity(spec);
   const pool = annotations[ANNOTATION.allocatedFromPool];
+  const record = parseAllocationRecord(annotations, metadata.uid);
   return {
     key: serviceKey(namespace, metadata.name),
     namespace,
@@ -68,6 +70,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
     problems: ours ? problems : [],
     ...parseServiceStatus(object.status),
     ...(pool !== undefined && { allocatedFromPool: pool }),
+    ...(record !== undefined && { record }),
   };
 }
 

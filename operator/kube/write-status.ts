@@ -8,8 +8,10 @@ import type {
   ServiceStatus,
   WriteResult,
 } from '../controllers/ports.ts';
+import { type AllocationRecord, sameRecord } from '../model/allocation-record.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
-import { ANNOTATION, API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER } from '../model/names.ts';
+import { API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER } from '../model/names.ts';
+import { recordAnnotations } from './allocation-annotations.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { asRecord, isKubeObject, type ObjectMeta } from './kube-object.ts';
@@ -43,10 +45,15 @@ class ComparingWriter implements ClusterWriter {
     this.#options = options;
   }
 
-  async claimService(service: LoadBalancedService, pool: string): Promise<WriteResult> {
+  async claimService(service: LoadBalancedService, record: AllocationRecord): Promise<WriteResult> {
     const missing = OURS.filter((finalizer) => !service.finalizers.includes(finalizer));
-    if (missing.length === 0 && service.allocatedFromPool === pool) return { kind: 'unchanged' };
-    return this.#patchMetadata(service, service, [...service.finalizers, ...missing], pool);
+    if (missing.length === 0 && sameRecord(service.record, record)) return { kind: 'unchanged' };
+    return this.#patchMetadata(service, service, [...service.finalizers, ...missing], record);
+  }
+
+  async disclaimService(service: LoadBalancedService): Promise<WriteResult> {
+    if (service.record === undefined) return { kind: 'unchanged' };
+    return this.#patchMetadata(service, service, service.finalizers, undefined);
   }
 
   async releaseService(service: LoadBalancedService): Promise<WriteResult> {
@@ -59,10 +66,14 @@ class ComparingWriter implements ClusterWriter {
     }
     const finalizers = read.finalizers ?? [];
     const others = finalizers.filter((finalizer) => !OURS.includes(finalizer));
-    if (others.length === finalizers.length && service.allocatedFromPool === undefined) {
+    if (
+      others.length === finalizers.length &&
+      service.allocatedFromPool === undefined &&
+      service.record === undefined
+    ) {
       return read === service ? { kind: 'unchanged' } : { kind: 'written' };
     }
-    return this.#patchMetadata(service, read, others, null);
+    return this.#patchMetadata(service, read, others, undefined);
   }
 
   async writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult> {
@@ -92,13 +103,13 @@ class ComparingWriter implements ClusterWriter {
     service: LoadBalancedService,
     read: Pick<ObjectMeta, 'resourceVersion'>,
     finalizers: readonly string[],
-    pool: string | null,
+    record: AllocationRecord | undefined,
   ): Promise<WriteResult> {
     const metadata = {
       resourceVersion: read.resourceVersion,
       uid: service.uid,
       finalizers: finalizers.length > 0 ? finalizers : null,
-      annotations: { [ANNOTATION.allocatedFromPool]: pool },
+      annotations: recordAnnotations(record, service.uid),
     };
     const answer = await this.#options.api.patch(servicePath(service), 'application/merge-patch+json', { metadata });
     return this.#serviceResult(service, answer);

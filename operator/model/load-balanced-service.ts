@@ -1,3 +1,4 @@
+import type { AllocationRecord } from './allocation-record.ts';
 import type { Backends, Weights } from './balancing-options.ts';
 import type { CidrRange } from './cidr-range.ts';
 import type { Condition } from './condition.ts';
@@ -77,8 +78,10 @@ export interface LoadBalancedService {
   readonly ingress: readonly Ingress[];
   /** Our own conditions only (types in our group). */
   readonly conditions: readonly Condition[];
-  /** The annotation ip-allocated-from-pool, as stored. */
+  /** The annotation ip-allocated-from-pool, as stored; versions before the record wrote nothing else. */
   readonly allocatedFromPool?: string;
+  /** What we gave it, as stored; absent also when what is stored cannot be ours. */
+  readonly record?: AllocationRecord;
 }
 
 /** Endpoints of one Service that answer, folded from its EndpointSlices. */

@@ -12,7 +12,10 @@ export const ANNOTATION = {
   backends: `${API_GROUP}/backends`,
   weights: `${API_GROUP}/weights`,
   drainTimeout: `${API_GROUP}/drain-timeout`,
+  // Written by us: the allocation record.
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,
+  allocatedAddresses: `${API_GROUP}/allocated-addresses`,
+  allocatedTo: `${API_GROUP}/allocated-to`,
 } as const;
 
 /** The form of spec.loadBalancerSourceRanges before it was a field (core/v1 AnnotationLoadBalancerSourceRangesKey); the field wins. */

@@ -48,12 +48,14 @@ export function aService({ request, ingress = [], ...overrides }: Overrides = {}
   };
 }
 
-/** A Service that has our finalizers, an address and the annotation of its pool, as after a restart of the operator. */
+/** A Service that has our finalizers, an address and its record, as after a restart of the operator. */
 export function aPublishedService(overrides: Overrides = {}): LoadBalancedService {
+  const { allocatedFromPool = 'web', ingress = ['203.0.113.10'] } = overrides;
   return aService({
     finalizers: [CORE_FINALIZER, FINALIZER],
-    allocatedFromPool: 'web',
-    ingress: ['203.0.113.10'],
+    allocatedFromPool,
+    ingress,
+    ...(ingress.length > 0 && { record: { pool: allocatedFromPool, addresses: ingress as readonly IpAddress[] } }),
     ...overrides,
   });
 }

@@ -6,6 +6,9 @@ import type { LabelSet } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../../operator/model/load-balanced-service.ts';
 import { endpoints } from '../builders/a-service.ts';
 
+/** Fields of a Service that a write changes; undefined removes one. */
+export type ServiceChange = { readonly [Field in keyof LoadBalancedService]?: LoadBalancedService[Field] | undefined };
+
 /** Everything there is in a cluster, as an API server stores it, in parsed form. */
 export class FakeApi {
   readonly services = new Map<ServiceKey, LoadBalancedService>();
@@ -24,7 +27,7 @@ export class FakeApi {
     const kept =
       old === undefined || old.uid !== service.uid
         ? {}
-        : { finalizers: old.finalizers, ingress: old.ingress, conditions: old.conditions, ...poolOf(old) };
+        : { finalizers: old.finalizers, ingress: old.ingress, conditions: old.conditions, ...recordOf(old) };
     this.#store({ ...service, ...kept });
   }
 
@@ -48,10 +51,10 @@ export class FakeApi {
   }
 
   /** What a write of ours makes of a Service; undefined when it does not exist. */
-  changeService(key: ServiceKey, change: Partial<LoadBalancedService>): void {
+  changeService(key: ServiceKey, change: ServiceChange): void {
     const old = this.services.get(key);
     if (old === undefined) return;
-    const next = { ...old, ...change };
+    const next = withoutUndefined({ ...old, ...change });
     if (next.finalizers.length === 0 && next.deleting) this.#drop(key);
     else this.#store(next);
   }
@@ -280,6 +283,12 @@ function nameOf(parsed: Parsed<{ readonly name: string }>): string {
   return parsed.ok ? parsed.value.name : parsed.name;
 }
 
-function poolOf({ allocatedFromPool }: LoadBalancedService): Partial<LoadBalancedService> {
-  return allocatedFromPool === undefined ? {} : { allocatedFromPool };
+function recordOf({ allocatedFromPool, record }: LoadBalancedService): ServiceChange {
+  return { ...(allocatedFromPool !== undefined && { allocatedFromPool }), ...(record !== undefined && { record }) };
+}
+
+function withoutUndefined(service: { [Field in keyof LoadBalancedService]: LoadBalancedService[Field] | undefined }) {
+  return Object.fromEntries(
+    Object.entries(service).filter(([, value]) => value !== undefined),
+  ) as unknown as LoadBalancedService;
 }

@@ -7,16 +7,17 @@ import type {
   ServiceStatus,
   WriteResult,
 } from '../../operator/controllers/ports.ts';
+import type { AllocationRecord } from '../../operator/model/allocation-record.ts';
 import type { LoadBalancedService } from '../../operator/model/load-balanced-service.ts';
 import { CORE_FINALIZER, FINALIZER } from '../../operator/model/names.ts';
-import type { FakeApi } from './fake-cluster.ts';
+import type { FakeApi, ServiceChange } from './fake-cluster.ts';
 
 /** What happens to a write: `lost` is carried out, but its answer never says so. */
 export type WriteFault = 'conflict' | 'failed' | 'lost';
 
 /** One write that changed something, in order. */
 export interface FakeWrite {
-  readonly verb: 'claim' | 'release' | 'serviceStatus' | 'poolStatus' | 'directorStatus';
+  readonly verb: 'claim' | 'disclaim' | 'release' | 'serviceStatus' | 'poolStatus' | 'directorStatus';
   readonly object: string;
 }
 
@@ -37,14 +38,22 @@ export class FakeWriter implements ClusterWriter {
     this.#api = api;
   }
 
-  claimService(service: LoadBalancedService, pool: string): Promise<WriteResult> {
+  claimService(service: LoadBalancedService, record: AllocationRecord): Promise<WriteResult> {
     const finalizers = [...new Set([...service.finalizers, CORE_FINALIZER, FINALIZER])];
-    return this.#writeService('claim', service, true, { finalizers, allocatedFromPool: pool });
+    return this.#writeService('claim', service, true, { finalizers, allocatedFromPool: record.pool, record });
+  }
+
+  disclaimService(service: LoadBalancedService): Promise<WriteResult> {
+    return this.#writeService('disclaim', service, true, { allocatedFromPool: undefined, record: undefined });
   }
 
   releaseService(service: LoadBalancedService): Promise<WriteResult> {
     const finalizers = service.finalizers.filter((name) => name !== FINALIZER && name !== CORE_FINALIZER);
-    return this.#writeService('release', service, true, { finalizers });
+    return this.#writeService('release', service, true, {
+      finalizers,
+      allocatedFromPool: undefined,
+      record: undefined,
+    });
   }
 
   async writeServiceStatus(service: LoadBalancedService, { ingress, conditions }: ServiceStatus): Promise<WriteResult> {
@@ -71,7 +80,7 @@ export class FakeWriter implements ClusterWriter {
     verb: FakeWrite['verb'],
     service: LoadBalancedService,
     guarded: boolean,
-    change: Partial<LoadBalancedService>,
+    change: ServiceChange,
   ): Promise<WriteResult> {
     await Promise.resolve();
     const stored = this.#api.services.get(service.key);
@@ -82,8 +91,6 @@ export class FakeWriter implements ClusterWriter {
     }
     return this.#carryOut({ verb, object: service.key }, () => {
       this.#api.changeService(service.key, change);
-      // The annotation goes with the finalizers, in one patch.
-      if (verb === 'release') this.#dropAnnotation(service);
     });
   }
 
@@ -108,13 +115,6 @@ export class FakeWriter implements ClusterWriter {
     this.writes.push(write);
     this.onWrite(write);
     return fault === 'lost' ? { kind: 'failed', cause: 'the answer was lost (injected)' } : { kind: 'written' };
-  }
-
-  #dropAnnotation({ key }: LoadBalancedService): void {
-    const stored = this.#api.services.get(key);
-    if (stored === undefined) return;
-    const { allocatedFromPool: _, ...rest } = stored;
-    this.#api.services.set(key, rest);
   }
 }
 

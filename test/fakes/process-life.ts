@@ -37,6 +37,7 @@ export class ProcessLife {
   writer(writer: ClusterWriter): ClusterWriter {
     return {
       claimService: (...of) => this.#mortal(() => writer.claimService(...of)),
+      disclaimService: (...of) => this.#mortal(() => writer.disclaimService(...of)),
       releaseService: (...of) => this.#mortal(() => writer.releaseService(...of)),
       writeServiceStatus: (...of) => this.#mortal(() => writer.writeServiceStatus(...of)),
       writePoolStatus: (...of) => this.#mortal(() => writer.writePoolStatus(...of)),

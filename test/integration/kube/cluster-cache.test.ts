@@ -7,6 +7,7 @@ import { createEventRecorder } from '../../../operator/kube/event-recorder.ts';
 import { loadKubeConfig, type OpKubeConfig } from '../../../operator/kube/kube-config.ts';
 import { asArray, asRecord } from '../../../operator/kube/kube-object.ts';
 import { createClusterWriter } from '../../../operator/kube/write-status.ts';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { FINALIZER, LOAD_BALANCER_CLASS } from '../../../operator/model/names.ts';
 import { systemClock } from '../../../operator/observe/system-clock.ts';
@@ -92,7 +93,10 @@ describe('the cluster cache on a real API server', function () {
     await makeService('retyped');
     const writer = newWriter();
     const seen = await until('retyped is in the cache', () => cache.service(key));
-    assert.equal((await writer.claimService(seen, 'public')).kind, 'written');
+    assert.equal(
+      (await writer.claimService(seen, { pool: 'public', addresses: ['203.0.113.10' as IpAddress] })).kind,
+      'written',
+    );
     await until('the claim is in the cache', () => cache.service(key)?.finalizers.includes(FINALIZER));
     await change(`${SERVICES}/retyped`, { spec: { type: 'ClusterIP' } });
     const left = await until('retyped is no longer wanted', () => {

@@ -63,7 +63,10 @@ describe('the role that the operator is installed with', function () {
       return found;
     };
     const written = { kind: 'written' };
-    assert.deepEqual(await writer.claimService(service(), 'public'), written);
+    assert.deepEqual(
+      await writer.claimService(service(), { pool: 'public', addresses: ['203.0.113.10' as IpAddress] }),
+      written,
+    );
     await until('the claim is in the cache', () => service().allocatedFromPool === 'public');
     const ingress = [{ ip: '203.0.113.1' as IpAddress, ipMode: 'VIP' }] as const;
     assert.deepEqual(await writer.writeServiceStatus(service(), { ingress, conditions: [] }), written);

@@ -5,6 +5,7 @@ import { loadKubeConfig, type OpKubeConfig } from '../../../operator/kube/kube-c
 import type { KubeObject } from '../../../operator/kube/kube-object.ts';
 import { parseService } from '../../../operator/kube/parse-service.ts';
 import { createClusterWriter } from '../../../operator/kube/write-status.ts';
+import type { AllocationRecord } from '../../../operator/model/allocation-record.ts';
 import type { Condition } from '../../../operator/model/condition.ts';
 import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import type { Ingress, LoadBalancedService } from '../../../operator/model/load-balanced-service.ts';
@@ -14,6 +15,7 @@ import { FakeLog } from '../../fakes/fake-log.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 
 const VIP: Ingress = { ip: '203.0.113.10' as IpAddress, ipMode: 'VIP' };
+const RECORD: AllocationRecord = { pool: 'public', addresses: ['203.0.113.10' as IpAddress] };
 const PROGRAMMED: Condition = {
   type: SERVICE_CONDITION.programmed,
   status: 'True',
@@ -45,24 +47,37 @@ describe('writing to Services of a real API server', function () {
 
   it('claims with both finalizers and the annotation, and leaves those of others', async () => {
     await makeService('claim', { finalizers: ['example.com/other'], annotations: { 'example.com/note': 'kept' } });
-    assert.deepEqual(await writer().claimService(await read('claim'), 'public'), written);
+    assert.deepEqual(await writer().claimService(await read('claim'), RECORD), written);
     const { finalizers, annotations } = (await raw('claim')).metadata;
     assert.deepEqual(finalizers, ['example.com/other', CORE_FINALIZER, FINALIZER]);
     assert.equal(annotations?.[ANNOTATION.allocatedFromPool], 'public');
+    assert.equal(annotations?.[ANNOTATION.allocatedAddresses], '203.0.113.10');
+    assert.deepEqual((await read('claim')).record, RECORD);
     assert.equal(annotations?.['example.com/note'], 'kept');
   });
 
   it('claims again without a write', async () => {
     const before = (await raw('claim')).metadata.resourceVersion;
-    assert.deepEqual(await writer().claimService(await read('claim'), 'public'), { kind: 'unchanged' });
+    assert.deepEqual(await writer().claimService(await read('claim'), RECORD), { kind: 'unchanged' });
     assert.equal((await raw('claim')).metadata.resourceVersion, before);
+  });
+
+  it('removes a record that is not true, and leaves the rest', async () => {
+    await makeService('forged', { finalizers: ['example.com/other'] });
+    await writer().claimService(await read('forged'), RECORD);
+    await plane.kubectl(['annotate', 'service', 'forged', 'example.com/note=kept']);
+    assert.deepEqual(await writer().disclaimService(await read('forged')), written);
+    const { finalizers, annotations } = (await raw('forged')).metadata;
+    assert.deepEqual(finalizers, ['example.com/other', CORE_FINALIZER, FINALIZER]);
+    assert.deepEqual(annotations, { 'example.com/note': 'kept' });
+    assert.deepEqual(await writer().disclaimService(await read('forged')), { kind: 'unchanged' });
   });
 
   it('answers conflict when somebody else wrote meanwhile', async () => {
     await makeService('contended');
     const seen = await read('contended');
     await plane.kubectl(['label', 'service', 'contended', 'touched=yes']);
-    assert.deepEqual(await writer().claimService(seen, 'public'), { kind: 'conflict' });
+    assert.deepEqual(await writer().claimService(seen, RECORD), { kind: 'conflict' });
     assert.deepEqual((await raw('contended')).metadata.finalizers ?? [], []);
   });
 
@@ -70,7 +85,7 @@ describe('writing to Services of a real API server', function () {
     await makeService('gone');
     const seen = await read('gone');
     await plane.kubectl(['delete', 'service', 'gone']);
-    assert.deepEqual(await writer().claimService(seen, 'public'), { kind: 'gone' });
+    assert.deepEqual(await writer().claimService(seen, RECORD), { kind: 'gone' });
     const told = { ...seen, conditions: [PROGRAMMED] };
     const none = { ingress: [VIP], conditions: [] };
     // Without a look before, the uid is what the server refuses: the object would have to be made.
@@ -158,19 +173,19 @@ describe('writing to Services of a real API server', function () {
   it('releases: finalizers, annotation, address and conditions go, those of others stay', async () => {
     await makeService('release', { finalizers: ['example.com/other'] });
     await patchStatus('release', { conditions: [foreignCondition] });
-    await writer().claimService(await read('release'), 'public');
+    await writer().claimService(await read('release'), RECORD);
     await writer().writeServiceStatus(await read('release'), { ingress: [VIP], conditions: [PROGRAMMED] });
     assert.deepEqual(await writer().releaseService(await read('release')), written);
     const { metadata } = await raw('release');
     assert.deepEqual(metadata.finalizers, ['example.com/other']);
-    assert.equal(metadata.annotations?.[ANNOTATION.allocatedFromPool], undefined);
+    assert.equal(metadata.annotations, undefined);
     assert.deepEqual(await conditionsOf('release'), [foreignCondition]);
     assert.deepEqual((await raw('release')).status, { loadBalancer: {}, conditions: [foreignCondition] });
   });
 
   it('lets a deleted Service go', async () => {
     await makeService('deleted');
-    await writer().claimService(await read('deleted'), 'public');
+    await writer().claimService(await read('deleted'), RECORD);
     await plane.kubectl(['delete', 'service', 'deleted', '--wait=false']);
     assert.deepEqual(await writer().releaseService(await read('deleted')), written);
     const answer = await api.get('/api/v1/namespaces/default/services/deleted');

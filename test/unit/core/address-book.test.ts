@@ -180,7 +180,7 @@ describe('AddressBook with a Service made anew under an old name', () => {
 });
 
 describe('AddressBook.adopt', () => {
-  it('takes over what a status shows, before anything is given out', () => {
+  it('takes over what a record says, before anything is given out', () => {
     const book = aBook();
     const service = aPublishedService({ ingress: ['203.0.113.11'] });
     assert.deepEqual(book.adopt(service), { kind: 'adopted', addresses: ['203.0.113.11'], pool: 'web' });
@@ -189,42 +189,49 @@ describe('AddressBook.adopt', () => {
     assert.deepEqual(assigned(give(book, aService({ name: 'b' }))), [V4]);
   });
 
-  const rows: readonly [what: string, service: LoadBalancedService, kind: string][] = [
-    ['a Service that is not ours', aPublishedService({ finalizers: [] }), 'nothing'],
-    ['a Service without an address', aPublishedService({ ingress: [] }), 'nothing'],
+  const record = { pool: 'web', addresses: ['203.0.113.12' as IpAddress] };
+  const gone = { pool: 'gone', addresses: ['192.0.2.1' as IpAddress] };
+  const prod = aPool({ serviceAllocation: { namespaces: ['prod'] } });
+  const rows: readonly [what: string, service: LoadBalancedService, outcome: string, pools?: readonly AddressPool[]][] =
     [
-      'an address of no pool, without annotation',
-      unannotated(aPublishedService({ ingress: ['192.0.2.1'] })),
-      'nothing',
-    ],
-    [
-      'an address of no pool, with annotation',
-      aPublishedService({ ingress: ['192.0.2.1'], allocatedFromPool: 'gone' }),
-      'adopted',
-    ],
-    ['an address of a pool, without annotation', unannotated(aPublishedService()), 'adopted'],
-    ['a Service that is being deleted', aPublishedService({ deleting: true, wanted: false }), 'adopted'],
-  ];
-  for (const [what, service, kind] of rows)
-    it(`${what}: ${kind}`, () => assert.equal(aBook().adopt(service).kind, kind));
+      ['a Service without a record', aService(), 'nothing'],
+      ['a status that somebody else wrote', aService({ ingress: ['203.0.113.12'] }), 'nothing'],
+      ['a record, whatever the status shows', aService({ record, ingress: ['203.0.113.13'] }), 'adopted'],
+      ['a record without finalizers, which somebody has removed', aService({ record }), 'adopted'],
+      ['a Service that is being deleted', aPublishedService({ deleting: true, wanted: false }), 'adopted'],
+      ['record and status with an address of no pool', aService({ record: gone, ingress: ['192.0.2.1'] }), 'adopted'],
+      ['record and status, admitted no more', aService({ record, ingress: ['203.0.113.12'] }), 'adopted', [prod]],
+      ['a record alone with an address of no pool', aService({ record: gone }), 'AddressOutsidePools'],
+      ['a record alone, not admitted', aService({ record }), 'PoolNotAllowed', [prod]],
+      ['a version of ours without records', unrecorded(aPublishedService()), 'adopted'],
+      [
+        'a version without records, with an address of no pool',
+        unrecorded(aPublishedService({ ingress: ['192.0.2.1'] })),
+        'AddressOutsidePools',
+      ],
+    ];
+  for (const [what, service, outcome, pools = []] of rows)
+    it(`${what}: ${outcome}`, () => {
+      const adoption = aBook(...pools).adopt(service, {});
+      assert.equal(adoption.kind === 'refused' ? adoption.reason : adoption.kind, outcome);
+    });
 
-  it('follows the annotation when two pools have the address', () => {
+  it('follows the record when two pools have the address', () => {
     const late = aPool({ name: 'late', createdAt: 9_999 });
     assert.deepEqual(aBook(aPool(), late).adopt(aPublishedService({ allocatedFromPool: 'late' })), {
       kind: 'adopted',
       addresses: [V4],
       pool: 'late',
     });
-    assert.equal(aBook(late, aPool()).adopt(unannotated(aPublishedService())).kind, 'adopted');
   });
 
-  it('follows the annotation to a pool that cannot be read', () => {
+  it('follows the record to a pool that cannot be read', () => {
     const book = new AddressBook();
     book.setPools([aPool({ name: 'late' })], new Set(['web']));
     assert.deepEqual(book.adopt(aPublishedService()), { kind: 'adopted', addresses: [V4], pool: 'web' });
   });
 
-  it('leaves an address that two statuses show to the older Service', () => {
+  it('leaves an address that two confirm to the older Service', () => {
     const book = aBook();
     const young = aPublishedService({ name: 'young', createdAt: 50 });
     const old = aPublishedService({ name: 'old', createdAt: 40 });
@@ -232,13 +239,24 @@ describe('AddressBook.adopt', () => {
     assert.equal(results.get(old.key)?.kind, 'adopted');
     const result = results.get(young.key);
     assert.ok(result?.kind === 'refused');
-    assert.match(result.message, /203\.0\.113\.10.*default\/young belongs to Service default\/old/);
+    assert.match(result.message, /default\/young names 203\.0\.113\.10, which belongs to Service default\/old/);
     assert.deepEqual(assigned(give(book, young)), ['203.0.113.11']);
+  });
+
+  it('lets nobody take a published address by a forged record, however old he is, and names no other namespace', () => {
+    const book = aBook();
+    const holder = aPublishedService({ name: 'holder', createdAt: 50 });
+    const thief = aService({ namespace: 'evil', createdAt: 1, record: { pool: 'web', addresses: [V4] } });
+    const results = book.adoptAll([thief, holder]);
+    assert.deepEqual(book.addressesOf(holder.key), [V4]);
+    const result = results.get(thief.key);
+    assert.ok(result?.kind === 'refused');
+    assert.match(result.message, /which belongs to a Service of another namespace; evil\/web gets another address/);
+    assert.doesNotMatch(result.message, /holder/);
   });
 });
 
-function unannotated(service: LoadBalancedService): LoadBalancedService {
-  const { allocatedFromPool, ...rest } = service;
-  assert.equal(allocatedFromPool, 'web');
+function unrecorded(service: LoadBalancedService): LoadBalancedService {
+  const { record: _, ...rest } = service;
   return rest;
 }

@@ -124,6 +124,7 @@ describe('parseService', () => {
       },
     });
     assert.equal(service.allocatedFromPool, 'public');
+    assert.equal(service.record, undefined, 'a version before kept no record');
     assert.deepEqual(service.ingress, [
       { ip: '203.0.113.10', ipMode: 'VIP' },
       { ip: '2001:db8::1', ipMode: 'Proxy', ports: [{ port: 80, protocol: 'UDP', error: 'None' }] },
