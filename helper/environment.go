@@ -12,6 +12,7 @@ import (
 	"ipvs-operator.io/helper/apply"
 	"ipvs-operator.io/helper/host"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/journal"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/packets/nft"
@@ -25,9 +26,12 @@ type options struct {
 	owner      string
 	policyPath string
 	stateDir   string
+	journalDir string
 	fakeKernel bool
 	json       bool
 	file       string
+	// arguments are what stands behind the flags, for the verbs that take some.
+	arguments []string
 }
 
 func parseOptions(verb string, arguments []string, on terminal, more func(*flag.FlagSet)) (options, bool) {
@@ -37,6 +41,7 @@ func parseOptions(verb string, arguments []string, on terminal, more func(*flag.
 	flags.StringVar(&chosen.owner, "owner", "", "name under which the policy file grants address ranges")
 	flags.StringVar(&chosen.policyPath, "policy", policy.DefaultPath, "the host's policy file")
 	flags.StringVar(&chosen.stateDir, "state-dir", ledger.DefaultDirectory, "directory of ledgers and lock")
+	flags.StringVar(&chosen.journalDir, "journal-dir", "", "directory of journals, on a disk that survives a reboot (default "+journal.DefaultDirectory+"; none with --fake-kernel)")
 	flags.BoolVar(&chosen.fakeKernel, "fake-kernel", false, "use a table in memory, for tests")
 	flags.BoolVar(&chosen.json, "json", false, "print JSON")
 	flags.StringVar(&chosen.file, "file", "", "read the request from this file instead of stdin")
@@ -46,7 +51,7 @@ func parseOptions(verb string, arguments []string, on terminal, more func(*flag.
 	if flags.Parse(arguments) != nil {
 		return options{}, false
 	}
-	if flags.NArg() > 0 {
+	if chosen.arguments = flags.Args(); flags.NArg() > 0 && !takesKeys[verb] {
 		fmt.Fprintf(on.errors, "%s: unexpected argument %q\n", verb, flags.Arg(0))
 		return options{}, false
 	}
@@ -94,6 +99,7 @@ func newEnvironment(chosen options) *environment {
 	}
 	// At boot /run is empty; where we may, we make the directory ourselves. Where not, using it gives the reason.
 	_ = os.MkdirAll(chosen.stateDir, 0o755)
+	e.journalDir = journalDirectory(chosen)
 	e.engine = &apply.Engine{
 		IPVS:      e.kernel,
 		Addresses: addresses,
@@ -103,7 +109,21 @@ func newEnvironment(chosen options) *environment {
 		Lock:      ledger.NewLock(chosen.stateDir, e.facts.Netns),
 		Policy:    func() (policy.Grant, error) { return policy.Load(chosen.policyPath, chosen.owner) },
 	}
+	if e.journalDir != "" {
+		if os.Geteuid() != 0 { // root's directory would be of no use to the helper's user
+			_ = os.MkdirAll(e.journalDir, 0o750)
+		}
+		e.engine.Journal = journal.Open(e.journalDir, chosen.owner)
+	}
 	return e
+}
+
+// journalDirectory: a table in memory ends with the process, and a journal of it would restore what never was.
+func journalDirectory(chosen options) string {
+	if chosen.journalDir == "" && !chosen.fakeKernel {
+		return journal.DefaultDirectory
+	}
+	return chosen.journalDir
 }
 
 // hello says who we are and everything that makes this host unfit, each with a remedy.
@@ -122,6 +142,9 @@ func (e *environment) hello() wire.Hello {
 		problem(err)
 	} else {
 		hello.Epoch, hello.Generation = fence.Epoch, fence.Generation
+	}
+	if err := e.engine.CheckJournal(); err != nil {
+		problem(err)
 	}
 	err := e.kernel.Probe()
 	hello.Capabilities.IPVS = !errors.Is(err, ipvs.ErrNoFamily)

@@ -23,6 +23,11 @@ var verbs = map[string]func([]string, terminal) int{
 	"dump":      dump,
 	"plan":      planOnce,
 	"apply":     applyOnce,
+	"restore":   restoreOnce,
+	"drift":     driftOnce,
+	"orphans":   orphansOnce,
+	"adopt":     adoptOnce,
+	"remove":    removeOnce,
 	"preflight": preflightOnce,
 	"version":   printVersion,
 }
@@ -33,6 +38,11 @@ const usage = `usage: ipvs-helper VERB [flags]
   dump  [--owner NAME] [--json]                                  print this host's IPVS table, and whose it is
   plan  --owner NAME [--file FILE] [--json]                      tell what the request (JSON, default stdin) would change
   apply --once --owner NAME [--file FILE] [--json]               carry the request out
+  restore [--owner NAME] [--json]                                at boot: rebuild what the journal says; all owners of the policy
+  drift --owner NAME [--json]                                    tell where the kernel is not as the journal says; 1 when it is not
+  orphans --owner NAME [--json]                                  list entries in the owner's ranges that nobody knows
+  adopt --owner NAME [--dry-run] [--json] KEY...                 make orphans the owner's, as they stand: TCP 203.0.113.10:80
+  remove --owner NAME [--dry-run] [--json] KEY...                delete orphans
   preflight --owner NAME [--json]                                say whether this host can be a director; 1 when it cannot
   version
 

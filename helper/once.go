@@ -54,14 +54,17 @@ func once(verb string, chosen options, on terminal, dryRun bool) int {
 		return exitFailed
 	}
 	request.Apply.DryRun = request.Apply.DryRun || dryRun
-	engine := newEnvironment(chosen).engine
-	answer, refusal := engine.Apply(*request.Apply)
+	return carryOut(verb, *request.Apply, chosen, newEnvironment(chosen).engine, on)
+}
+
+func carryOut(verb string, request wire.Apply, chosen options, engine *apply.Engine, on terminal) int {
+	answer, refusal := engine.Apply(request)
 	if refusal != nil {
 		fmt.Fprintf(on.errors, "%s: %s (%s)\n", verb, refusal.Message, refusal.Class)
 		return exitFailed
 	}
-	printAnswer(answer, chosen.json, request.Apply.DryRun, on)
-	if !request.Apply.DryRun {
+	printAnswer(answer, chosen.json, request.DryRun, on)
+	if !request.DryRun {
 		settleDrains(verb, engine, on)
 	}
 	if len(answer.Errors) > 0 || len(answer.Failed) > 0 {

@@ -135,9 +135,4 @@ func appendNew(keys []wire.Key, more ...wire.Key) []wire.Key {
 	return keys
 }
 
-func wireKey(key ipvs.ServiceKey) wire.Key {
-	if key.FirewallMark != 0 {
-		return wire.Key{FirewallMark: int64(key.FirewallMark), Family: key.Family.String()}
-	}
-	return wire.Key{Address: key.Address.String(), Port: int64(key.Port), Protocol: key.Protocol.String()}
-}
+func wireKey(key ipvs.ServiceKey) wire.Key { return desired.KeyOf(key) }

@@ -163,6 +163,8 @@ func (e *Engine) record(j *job, delta ledger.Delta) error {
 	if err != nil {
 		return err
 	}
+	named := j.owned.Named
 	j.owned = ownership(j.grant, record)
+	j.owned.Named = named
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"ipvs-operator.io/helper/desired"
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/journal"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/plan"
@@ -29,7 +30,9 @@ type Engine struct {
 	Host      settings.Kernel
 	Packets   packets.Kernel
 	Ledger    *ledger.Ledger
-	Lock      *ledger.Lock
+	// Journal is nil where nothing outlives the process: a table in memory.
+	Journal *journal.Journal
+	Lock    *ledger.Lock
 	// Policy reads the grant anew for each request, so that a change of the file counts at once.
 	Policy func() (policy.Grant, error)
 	// Now is drain.SystemClock when nil.
@@ -57,6 +60,7 @@ type job struct {
 	newKeys      map[ipvs.ServiceKey]bool
 	newAddresses map[address.Assigned]bool
 	around       around
+	memory       memory
 }
 
 // Apply carries out one apply. The error is set when nothing was done at all.
@@ -77,16 +81,21 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 	if err != nil {
 		return wire.ApplyResult{}, failure("read the ledger", err)
 	}
-	if !sent.DryRun && sent.Fence.Less(record.Fence) {
-		return wire.ApplyResult{}, fenced(sent.Fence, record.Fence)
+	told, err := e.told()
+	if err != nil && !sent.DryRun {
+		return wire.ApplyResult{}, journalFailure(err)
+	}
+	if highest := later(record.Fence, told.Fence); !sent.DryRun && sent.Fence.Less(highest) {
+		return wire.ApplyResult{}, fenced(sent.Fence, highest)
 	}
 	j := newJob(grant, record)
-	j.sent = sent
+	j.sent, j.memory.told = sent, told
 	j.limits = plan.Limits{VirtualServers: grant.MaxVirtualServers, Deletions: grant.MaxDeletions}
 	j.parse(e.now())
 	if err := e.observe(j); err != nil {
 		return wire.ApplyResult{}, failure("read the kernel's table", err)
 	}
+	j.takeOver()
 	if err := e.prepare(j); err != nil {
 		return wire.ApplyResult{}, err
 	}
@@ -140,7 +149,7 @@ func (j *job) parse(now drain.Moment) {
 	for _, sent := range j.sent.VirtualServers {
 		times[sent.Key]++
 	}
-	for _, sent := range j.sent.Absent {
+	for _, sent := range slices.Concat(j.sent.Absent, j.sent.Remove) {
 		times[sent]++
 	}
 	for _, sent := range j.sent.VirtualServers {
@@ -174,6 +183,7 @@ func (j *job) parse(now drain.Moment) {
 			j.request.Absent = append(j.request.Absent, key)
 		}
 	}
+	j.parseNamed(times)
 }
 
 func (j *job) reject(key wire.Key, class wire.Class, err error) {
@@ -205,7 +215,7 @@ func (j *job) looked() []ipvs.ServiceKey { return append(j.keys(), j.request.Set
 
 // keys are the valid keys that were listed.
 func (j *job) keys() []ipvs.ServiceKey {
-	keys := slices.Clone(j.request.Absent)
+	keys := slices.Concat(j.request.Absent, j.request.Remove, j.memory.adopt)
 	for _, virtualServer := range j.request.Desired {
 		keys = append(keys, virtualServer.ServiceKey)
 	}
@@ -220,11 +230,13 @@ func (e *Engine) CheckPolicy() error {
 	return err
 }
 
-// Fence is the highest pair accepted since boot; zero for none. The error is a sentence about ledger or lock.
+// Fence is the highest pair accepted, over all boots as far as the journal can be read; zero for none. The error is a sentence about
+// ledger or lock.
 func (e *Engine) Fence() (wire.Fence, error) {
 	if err := e.Lock.Usable(); err != nil {
 		return wire.Fence{}, err
 	}
 	record, err := e.Ledger.Read()
-	return record.Fence, err
+	told, _ := e.told() // CheckJournal says what is wrong with it
+	return later(record.Fence, told.Fence), err
 }

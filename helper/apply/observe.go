@@ -81,7 +81,7 @@ func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.O
 		if virtualServer.FirewallMark != 0 {
 			continue
 		}
-		ask(request.Interface, virtualServer.Address)
+		ask(request.InterfaceOf(virtualServer.Address), virtualServer.Address)
 		listed[virtualServer.Address] = true
 	}
 	for _, key := range request.Absent {

@@ -210,6 +210,9 @@ func (e *Engine) prepare(j *job) *wire.Error {
 		e.checkConntrack(j)
 		return nil
 	}
+	if refusal := e.remember(j); refusal != nil {
+		return refusal
+	}
 	if refusal := e.applyHost(j, settingsChanges); refusal != nil {
 		return refusal
 	}
@@ -223,12 +226,16 @@ func (e *Engine) tableHash() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	digest := state.Digest()
+	return hashOf(e.tally.sum, state), nil
+}
+
+func hashOf(sum table.Sum, rules packets.State) string {
+	digest := rules.Digest()
 	if digest == "" {
-		return e.tally.sum.String(), nil
+		return sum.String()
 	}
-	both := sha256.Sum256([]byte(e.tally.sum.String() + digest))
-	return hex.EncodeToString(both[:16]), nil
+	both := sha256.Sum256([]byte(sum.String() + digest))
+	return hex.EncodeToString(both[:16])
 }
 
 // describeRules puts packet rules beside the virtual servers that were read.

@@ -7,8 +7,10 @@ import (
 
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/plan"
+	"ipvs-operator.io/helper/policy"
 	"ipvs-operator.io/helper/table"
 	"ipvs-operator.io/helper/wire"
 )
@@ -28,14 +30,11 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	if err != nil {
 		return wire.ReadResult{}, failure("read the ledger", err)
 	}
-	owned := ownership(grant, record)
-	seen, err := e.observeAll(owned)
-	if err == nil && what != wire.WhatDigest {
-		err = e.observeAddresses(&seen, plan.Request{All: true}, owned)
+	j, refusal := e.look(grant, record, what)
+	if refusal != nil {
+		return wire.ReadResult{}, refusal
 	}
-	if err != nil {
-		return wire.ReadResult{}, failure("read the kernel's table", err)
-	}
+	seen, owned := j.seen, j.owned
 	e.tally.rebuild(seen, owned, grant.VirtualServers)
 	e.tally.revision = record.Revision
 	result := wire.ReadResult{TotalWrites: record.TotalWrites, Counts: e.tally.counts()}
@@ -43,7 +42,11 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 		return wire.ReadResult{}, failure("read the packet rules", err)
 	}
 	if what == wire.WhatDigest {
-		return result, nil
+		return result, e.compare(j, &result)
+	}
+	if what == wire.WhatDrift {
+		describeRest(&result, seen, owned)
+		return result, e.drift(j, &result)
 	}
 	result.Foreign, result.Orphans, result.Addresses = []wire.Key{}, []wire.Key{}, []string{}
 	rules, err := e.readPackets()
@@ -58,6 +61,24 @@ func (e *Engine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 	describeRest(&result, seen, owned)
 	describeOwn(&result, what, seen, owned, rules, e.now())
 	return result, nil
+}
+
+// look reads the kernel's table; what the journal knows exactly as it is counts as ours even when the ledger was lost.
+func (e *Engine) look(grant policy.Grant, record ledger.Record, what wire.What) (*job, *wire.Error) {
+	j := newJob(grant, record)
+	j.request = plan.Request{Owner: grant.Owner, Now: e.now(), All: true}
+	j.memory.told, j.memory.unreadable = e.told()
+	j.owned.Named = map[ipvs.ServiceKey]bool{}
+	j.nameMarksOfJournal()
+	var err error
+	if j.seen, err = e.observeAll(j.owned); err == nil && what != wire.WhatDigest && what != wire.WhatDrift {
+		err = e.observeAddresses(&j.seen, j.request, j.owned)
+	}
+	if err != nil {
+		return nil, failure("read the kernel's table", err)
+	}
+	j.takeOver()
+	return j, nil
 }
 
 func describeRest(result *wire.ReadResult, seen view, owned plan.Ownership) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/apply"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/journal"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/policy"
 	"ipvs-operator.io/helper/wire"
@@ -21,11 +23,12 @@ import (
 // director is a world with an engine of owner prod on it, as serve puts it together.
 type director struct {
 	*world
-	engine   *apply.Engine
-	stateDir string
-	boot     string
-	policy   string
-	fence    wire.Fence
+	engine     *apply.Engine
+	stateDir   string
+	journalDir string
+	boot       string
+	policy     string
+	fence      wire.Fence
 }
 
 const defaultPolicy = `{"owners":{
@@ -39,8 +42,18 @@ func newDirector(t *testing.T, w *world) *director {
 	// Every director has booted just now: what others have left in the same state directory is of an earlier boot.
 	boots++
 	d := &director{world: w, stateDir: w.stateDir, boot: fmt.Sprint("boot ", boots), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
+	d.newDisk(t)
 	d.engine = d.newEngine("prod")
 	return d
+}
+
+// newDisk gives the director an empty directory for journals.
+func (d *director) newDisk(t *testing.T) {
+	t.Helper()
+	var err error
+	if d.journalDir, err = os.MkdirTemp(d.stateDir, "journal-"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newEngine is a new session of an owner on the same host.
@@ -48,7 +61,8 @@ func (d *director) newEngine(owner string) *apply.Engine {
 	return &apply.Engine{
 		IPVS: d.ipvs, Addresses: d.addresses, Host: d.settings, Packets: d.packets(owner),
 		Ledger: ledger.Open(d.stateDir, owner, "netns", d.boot), Lock: ledger.NewLock(d.stateDir, "netns"),
-		Policy: func() (policy.Grant, error) { return policy.Parse([]byte(d.policy), owner) },
+		Journal: journal.Open(d.journalDir, owner),
+		Policy:  func() (policy.Grant, error) { return policy.Parse([]byte(d.policy), owner) },
 	}
 }
 

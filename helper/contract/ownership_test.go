@@ -122,7 +122,7 @@ func TestOwnersLeaveEachOtherAlone(t *testing.T) {
 	})
 }
 
-// A new session knows what earlier ones made; after a boot nothing is ours.
+// A new session knows what earlier ones made; after a boot, and without a journal, nothing is ours.
 func TestLedgerOutlivesSessionsButNotBoots(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {
 		d := newDirector(t, w)
@@ -135,6 +135,7 @@ func TestLedgerOutlivesSessionsButNotBoots(t *testing.T) {
 			t.Errorf("new session: %+v, the first said %+v", answer, first)
 		}
 		d.boot = "another boot"
+		d.newDisk(t)
 		d.engine = d.newEngine("prod")
 		if read := d.read(t); read.TotalWrites != 0 || read.Counts.Orphans != 1 || read.Counts.VirtualServers != 0 {
 			t.Errorf("another boot: %+v", read)

@@ -38,6 +38,14 @@ func ParseKey(key wire.Key) (ipvs.ServiceKey, error) {
 	return ipvs.ServiceKey{Family: ipvs.FamilyOf(address), Protocol: protocol, Address: address, Port: port}, nil
 }
 
+// KeyOf is the key that ParseKey reads as this one.
+func KeyOf(key ipvs.ServiceKey) wire.Key {
+	if key.FirewallMark != 0 {
+		return wire.Key{FirewallMark: int64(key.FirewallMark), Family: key.Family.String()}
+	}
+	return wire.Key{Address: key.Address.String(), Port: int64(key.Port), Protocol: key.Protocol.String()}
+}
+
 // isMark tells the two forms of a key apart. Without an address it is a mark's, also when the mark is 0.
 func isMark(key wire.Key) bool { return key.FirewallMark != 0 || key.Family != "" }
 

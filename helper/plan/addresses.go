@@ -19,7 +19,7 @@ func (p *planner) planAddresses() {
 		}
 	}
 	for _, vip := range sortedAddresses(wanted) {
-		assigned := address.Assigned{Interface: p.request.Interface, Address: vip}
+		assigned := address.Assigned{Interface: p.request.InterfaceOf(vip), Address: vip}
 		if !p.observed.Addresses[assigned] {
 			p.add(Change{Kind: AddAddress, Phase: PhaseAddAddresses, Address: assigned})
 		}
@@ -28,7 +28,7 @@ func (p *planner) planAddresses() {
 	used := p.usedAddresses(wanted)
 	for _, assigned := range slices.SortedFunc(maps.Keys(p.owned.Addresses), address.Assigned.Compare) {
 		inScope := p.owned.InRange(assigned.Address) && (p.request.All || touched[assigned.Address])
-		moved := wanted[assigned.Address] && assigned.Interface != p.request.Interface
+		moved := wanted[assigned.Address] && assigned.Interface != p.request.InterfaceOf(assigned.Address)
 		if inScope && p.observed.Addresses[assigned] && (moved || !used[assigned.Address]) {
 			p.add(Change{Kind: DeleteAddress, Phase: PhaseDeleteAddresses, Address: assigned})
 		}

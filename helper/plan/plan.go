@@ -25,6 +25,20 @@ type Request struct {
 	Now drain.Moment
 	// Kept are keys that were asked for but refused: what is in the kernel under them stays as it is.
 	Kept []ipvs.ServiceKey
+	// Remove are virtual servers that are to go although we did not make them: orphans that were named.
+	Remove []ipvs.ServiceKey
+	// Interfaces of VIPs that are to be on another interface than Interface.
+	Interfaces map[netip.Addr]string
+	// OnlyAdd leaves out of the plan whatever changes or removes something that exists.
+	OnlyAdd bool
+}
+
+// InterfaceOf is the interface that shall carry a VIP.
+func (r Request) InterfaceOf(vip netip.Addr) string {
+	if named, exists := r.Interfaces[vip]; exists {
+		return named
+	}
+	return r.Interface
 }
 
 // Ownership is what this owner made (from the ledger) and where it may write (from the policy).
@@ -35,6 +49,8 @@ type Ownership struct {
 	InRange   func(netip.Addr) bool
 	// MarkInRange is nil when no firewall mark may be written.
 	MarkInRange func(uint32) bool
+	// Named are firewall marks that somebody has named: by that alone they can be orphans.
+	Named map[ipvs.ServiceKey]bool
 }
 
 // MayWrite reports whether a virtual server is within our ranges.
@@ -49,9 +65,9 @@ func (o Ownership) MayWrite(key ipvs.ServiceKey) bool {
 func (o Ownership) Owns(key ipvs.ServiceKey) bool { return o.Keys[key] && o.MayWrite(key) }
 
 // IsOrphan reports whether a virtual server is within our ranges but was not made by us. A firewall mark never is: marks are
-// numbers that any rule of the host may use, so that only what we made ourselves is ours.
+// numbers that any rule of the host may use, so that only what we made ourselves is ours; unless it was named.
 func (o Ownership) IsOrphan(key ipvs.ServiceKey) bool {
-	return !o.Keys[key] && key.FirewallMark == 0 && o.MayWrite(key)
+	return !o.Keys[key] && (key.FirewallMark == 0 || o.Named[key]) && o.MayWrite(key)
 }
 
 // Observed is what was read from the kernel: of the virtual servers in question those that exist, and of the addresses in
@@ -108,6 +124,9 @@ func Make(request Request, owned Ownership, observed Observed, limits Limits) Pl
 	p.limitDeletions()
 	p.settleDrains()
 	p.planAddresses()
+	if request.OnlyAdd {
+		p.keepAdditions()
+	}
 	slices.SortStableFunc(p.plan.Changes, func(a, b Change) int { return int(a.Phase - b.Phase) })
 	return p.plan
 }
@@ -122,8 +141,26 @@ func (p *planner) planDeletions() {
 			continue
 		}
 		p.deleted[key] = true
-		p.add(Change{Kind: DeleteVirtualServer, Phase: PhaseDeleteVirtualServers, Service: p.observed.VirtualServers[key].Service})
+		p.deleteVirtualServer(key)
 	}
+	for _, key := range slices.SortedFunc(slices.Values(p.request.Remove), ipvs.ServiceKey.Compare) {
+		if _, exists := p.observed.VirtualServers[key]; exists && p.owned.IsOrphan(key) {
+			p.deleteVirtualServer(key)
+		}
+	}
+}
+
+func (p *planner) deleteVirtualServer(key ipvs.ServiceKey) {
+	p.add(Change{Kind: DeleteVirtualServer, Phase: PhaseDeleteVirtualServers, Service: p.observed.VirtualServers[key].Service})
+}
+
+// keepAdditions takes out of the plan whatever is no addition.
+func (p *planner) keepAdditions() {
+	p.plan.Changes = slices.DeleteFunc(p.plan.Changes, func(change Change) bool {
+		return change.Kind != AddVirtualServer && change.Kind != AddRealServer && change.Kind != AddAddress
+	})
+	clear(p.plan.Draining)
+	p.plan.Returned = nil
 }
 
 // unwanted lists the keys to remove, in canonical order.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -86,16 +87,24 @@ func Load(path, owner string) (Grant, error) {
 	return grant, nil
 }
 
+// Owners are those that the file grants something to, sorted. The error is a sentence with a remedy.
+func Owners(path string) ([]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy file %s cannot be read: %w; make it readable for the helper's user", path, err)
+	}
+	decoded, err := decode(content)
+	if err != nil {
+		return nil, fmt.Errorf("policy file %s %w", path, err)
+	}
+	return slices.Sorted(maps.Keys(decoded.Owners)), nil
+}
+
 // Parse decodes a policy strictly: whatever is not understood is refused, because it may be a limit that was misspelt.
 func Parse(content []byte, owner string) (Grant, error) {
-	var decoded file
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&decoded); err != nil {
-		return Grant{}, fmt.Errorf("is not valid: %s; correct it", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Grant{}, errors.New("is not valid: data follows the object; correct it")
+	decoded, err := decode(content)
+	if err != nil {
+		return Grant{}, err
 	}
 	sent := decoded.Owners[owner]
 	if sent == nil {
@@ -106,6 +115,19 @@ func Parse(content []byte, owner string) (Grant, error) {
 		return Grant{}, fmt.Errorf("is not valid: owners.%s.%w; correct it", owner, err)
 	}
 	return grant, nil
+}
+
+func decode(content []byte) (file, error) {
+	var decoded file
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&decoded); err != nil {
+		return file{}, fmt.Errorf("is not valid: %s; correct it", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return file{}, errors.New("is not valid: data follows the object; correct it")
+	}
+	return decoded, nil
 }
 
 func (sent *fileGrant) parse(owner string) (Grant, error) {

@@ -54,7 +54,7 @@ func (s Subject) Run() []wire.Check {
 	}
 	checks = append(checks, s.writers())
 	checks = append(checks, s.sysctls(grant)...)
-	return append(checks, s.maglevTable(), s.conntrack(), s.nftables(), s.stateDirectory(), s.clock())
+	return append(checks, s.maglevTable(), s.conntrack(), s.nftables(), s.stateDirectory(), s.journal(), s.clock())
 }
 
 // Failed reports whether a check failed: the host cannot be a director then.
@@ -157,10 +157,42 @@ func (s Subject) policy() (policy.Grant, wire.Check) {
 	return grant, ok("policy", "%s grants owner %s, and only root can write it", s.PolicyPath, s.Owner)
 }
 
+const setClock = "set the clock; run a time service (chrony, systemd-timesyncd)"
+
+// enoughForJournal is room for a large table written anew several times.
+const enoughForJournal = 64 << 20
+
+// journal: without one that can be written nothing is accepted, and without a whole one nothing comes back after a reboot.
+func (s Subject) journal() wire.Check {
+	kept := s.Engine.Journal
+	if kept == nil {
+		return warning("journal", "none is kept: nothing is restored after a reboot", "start the helper with --journal-dir")
+	}
+	if err := kept.Usable(); err != nil {
+		what, remedy, _ := strings.Cut(err.Error(), "; ")
+		return failed("journal", what, remedy)
+	}
+	room, err := kept.Room()
+	switch {
+	case err != nil:
+		return failed("journal", err.Error(), "create its directory")
+	case kept.Lost() > 0:
+		return warning("journal", fmt.Sprintf("%s: its last %d bytes are no whole record", kept.Path(), kept.Lost()), "nothing to do: the operator's next request writes it anew; but if this host did not lose power, look at its disk")
+	case room < enoughForJournal:
+		return warning("journal", fmt.Sprintf("%s has %d MiB left", filepath.Dir(kept.Path()), room>>20), "make room: without it nothing more is accepted")
+	}
+	return ok("journal", "%s is whole, %d MiB left", kept.Path(), room>>20)
+}
+
 // clock: epochs of fencing do not depend on it, deadlines of drains and log lines do.
 func (s Subject) clock() wire.Check {
+	if kept := s.Engine.Journal; kept != nil {
+		if told, err := kept.Read(); err == nil && s.Now.Add(time.Minute).Before(told.Written) {
+			return failed("clock", fmt.Sprintf("it is %s here, before the journal's last record (%s)", s.Now.UTC().Format(time.RFC3339), told.Written.UTC().Format(time.RFC3339)), setClock)
+		}
+	}
 	if s.Now.Before(s.Built) {
-		return failed("clock", fmt.Sprintf("it is %s here, before the helper was made (%s)", s.Now.UTC().Format(time.RFC3339), s.Built.UTC().Format(time.RFC3339)), "set the clock; run a time service (chrony, systemd-timesyncd)")
+		return failed("clock", fmt.Sprintf("it is %s here, before the helper was made (%s)", s.Now.UTC().Format(time.RFC3339), s.Built.UTC().Format(time.RFC3339)), setClock)
 	}
 	return ok("clock", "%s", s.Now.UTC().Format(time.RFC3339))
 }

@@ -12,6 +12,7 @@ import (
 	"ipvs-operator.io/helper/apply"
 	"ipvs-operator.io/helper/host"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/journal"
 	"ipvs-operator.io/helper/ledger"
 	"ipvs-operator.io/helper/packets"
 	"ipvs-operator.io/helper/policy"
@@ -51,7 +52,7 @@ func goodHost(t *testing.T, files map[string]string) Subject {
 		Scratch: func() (Trial, error) { return Trial{[]string{"rr", "mh"}, []string{"ipip", "gue", "gre"}}, nil },
 		Now:     time.Unix(2000, 0), Built: time.Unix(1000, 0),
 		Engine: &apply.Engine{IPVS: table, Addresses: address.NewFake("eth0"), Host: settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()},
-			Packets: packets.NewFake(), Ledger: ledger.Open(state, "prod", "netns", "boot"), Lock: ledger.NewLock(state, "netns"),
+			Packets: packets.NewFake(), Ledger: ledger.Open(state, "prod", "netns", "boot"), Journal: journal.Open(state, "prod"), Lock: ledger.NewLock(state, "netns"),
 			Policy: func() (policy.Grant, error) { return policy.Load(policyPath, "prod") }},
 	}
 }

@@ -177,9 +177,15 @@ type ReadResult struct {
 	Orphans              []Key                    `json:"orphans,omitzero"`
 	Addresses            []string                 `json:"addresses,omitzero"`
 	Host                 *ObservedHost            `json:"host,omitempty"`
-	TableHash            string                   `json:"tableHash"`
-	TotalWrites          uint64                   `json:"totalWrites"`
-	Counts               Counts                   `json:"counts"`
+	// Drift is what would make the kernel as the journal says; nil unless drift was asked for.
+	Drift     *[]Change `json:"drift,omitempty"`
+	TableHash string    `json:"tableHash"`
+	// JournalHash is the hash that the table would have if it were as the journal says, and Agrees whether it is, VIPs and settings
+	// included; both with digest and drift only, and not without a journal that can be read.
+	JournalHash string `json:"journalHash,omitempty"`
+	Agrees      *bool  `json:"agrees,omitempty"`
+	TotalWrites uint64 `json:"totalWrites"`
+	Counts      Counts `json:"counts"`
 }
 
 // Stats are the kernel's 64-bit counters.

@@ -20,6 +20,7 @@ const (
 	WhatKeys     What = "keys"
 	WhatCounters What = "counters"
 	WhatDigest   What = "digest"
+	WhatDrift    What = "drift"
 )
 
 // Request is one decoded request: exactly one of Ping, Preflight, Read and Apply is set.
@@ -46,6 +47,9 @@ type Apply struct {
 	Absent         []Key
 	// Host is nil when the director as a whole stays as it is.
 	Host *Host
+	// Adopt are orphans that become ours as they stand, Remove orphans that are to go.
+	Adopt  []Key
+	Remove []Key
 }
 
 // The shapes below are what arrives. Pointers tell "not sent" from zero: a real server whose weight was forgotten must
@@ -73,6 +77,8 @@ type sentApply struct {
 	VirtualServers *[]sentVirtualServer `json:"virtualServers"`
 	Absent         *[]sentKey           `json:"absent"`
 	Host           *sentHost            `json:"host"`
+	Adopt          []sentKey            `json:"adopt"`
+	Remove         []sentKey            `json:"remove"`
 }
 
 type sentKey struct {
@@ -161,10 +167,10 @@ func decodeRead(body []byte) (*Read, error) {
 		return nil, missing("what")
 	}
 	switch *sent.What {
-	case WhatFull, WhatKeys, WhatCounters, WhatDigest:
+	case WhatFull, WhatKeys, WhatCounters, WhatDigest, WhatDrift:
 		return &Read{What: *sent.What}, nil
 	}
-	return nil, fmt.Errorf("what %q is unknown: use full, keys, counters or digest", *sent.What)
+	return nil, fmt.Errorf("what %q is unknown: use full, keys, counters, digest or drift", *sent.What)
 }
 
 func decodeApply(body []byte) (*Apply, error) {
@@ -198,14 +204,26 @@ func decodeApply(body []byte) (*Apply, error) {
 		}
 		apply.VirtualServers = append(apply.VirtualServers, complete)
 	}
-	for index, key := range *sent.Absent {
+	if apply.Absent, err = completeKeys("absent", *sent.Absent); err != nil {
+		return nil, err
+	}
+	if apply.Adopt, err = completeKeys("adopt", sent.Adopt); err != nil {
+		return nil, err
+	}
+	apply.Remove, err = completeKeys("remove", sent.Remove)
+	return apply, err
+}
+
+func completeKeys(field string, sent []sentKey) ([]Key, error) {
+	var keys []Key
+	for index, key := range sent {
 		complete, err := key.complete()
 		if err != nil {
-			return nil, fmt.Errorf("absent[%d]: %w", index, err)
+			return nil, fmt.Errorf("%s[%d]: %w", field, index, err)
 		}
-		apply.Absent = append(apply.Absent, complete)
+		keys = append(keys, complete)
 	}
-	return apply, nil
+	return keys, nil
 }
 
 func missing(field string) error { return fmt.Errorf("field %q is missing", field) }

@@ -16,7 +16,7 @@ var fieldNames = func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range strings.Fields(hostFieldNames + packetRulesFieldNames + `id op what epoch generation dryRun scope interface virtualServers absent address port protocol
 		scheduler schedulerFlags persistence timeoutSeconds prefixLength onePacket drainSeconds realServers weight forwardingMethod upperThreshold lowerThreshold
-		firewallMark family engine tunnel type checksum`) {
+		firewallMark family engine tunnel type checksum adopt remove`) {
 		names[name] = true
 	}
 	return names

@@ -29,7 +29,8 @@ done
 # An archive of the initramfs carries no extended attributes, so the capability is given here.
 helper=/usr/lib/ipvs-operator/ipvs-helper
 if [ -e $helper ]; then setcap cap_net_admin,cap_net_raw+ep $helper || say "setcap failed"; fi
-mkdir -p /run/ipvs-operator && chown ipvs-operator:ipvs-operator /run/ipvs-operator
+mkdir -p /run/ipvs-operator /var/lib/ipvs-operator/journal
+chown ipvs-operator:ipvs-operator /run/ipvs-operator /var/lib/ipvs-operator/journal
 mkdir -p /run/sshd
 
 cat >/lab/main.sh <<'END'

@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// append puts a record behind the last one, and returns when it is on the disk.
+func (j *Journal) append(record []byte) error {
+	file, err := os.OpenFile(j.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := j.do("write record", func() error {
+		_, err := file.WriteAt(record, j.end)
+		return err
+	}); err != nil {
+		return err
+	}
+	return j.do("sync file", file.Sync)
+}
+
+// replace writes a new file and renames it over the old one, each on the disk before the next step: after a power cut there is
+// the one or the other, whole. The file is returned open, for reading.
+func (j *Journal) replace(content []byte) (*os.File, error) {
+	temporary := j.path + ".new"
+	_ = os.Remove(temporary) // a rest of another user's interrupted write could not be opened
+	file, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	directory, err := os.Open(filepath.Dir(j.path))
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	defer directory.Close()
+	for _, step := range []struct {
+		name string
+		make func() error
+	}{
+		{"write new file", func() error {
+			if err := shareWith(file, directory); err != nil {
+				return err
+			}
+			_, err := file.Write(content)
+			return err
+		}},
+		{"sync new file", file.Sync},
+		{"rename", func() error { return os.Rename(temporary, j.path) }},
+		{"sync directory", directory.Sync},
+	} {
+		if err := j.do(step.name, step.make); err != nil {
+			_ = file.Close()
+			_ = os.Remove(temporary)
+			return nil, err
+		}
+	}
+	return file, nil
+}
+
+// shareWith gives a file that root makes to the directory's owner: the helper's user must be able to go on with it.
+func shareWith(file, directory *os.File) error {
+	var status unix.Stat_t
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if err := unix.Fstat(int(directory.Fd()), &status); err != nil {
+		return err
+	}
+	return file.Chown(int(status.Uid), int(status.Gid))
+}
+
+func (j *Journal) do(name string, work func() error) error {
+	if err := j.step(name); err != nil {
+		return err
+	}
+	return work()
+}
