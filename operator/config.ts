@@ -2,12 +2,23 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import type { AddressRange } from './model/address-pool.ts';
+import { parseAddressRange } from './model/address-range.ts';
+
+const addressRange = z.string().transform((text, context): AddressRange => {
+  const range = parseAddressRange(text);
+  if (typeof range !== 'string') return range;
+  context.addIssue({ code: 'custom', message: range });
+  return z.NEVER;
+});
 
 /** The configuration file, YAML or JSON; every field has a default. */
 const configFile = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** Services of type LoadBalancer without a class are ours too. */
   claimUnclassed: z.boolean().default(false),
+  /** Addresses that no pool ever gives: CIDRs, ranges or single addresses, such as the cluster IP range or a gateway. */
+  neverAssign: z.array(addressRange).default([]),
   /** Where /healthz, /readyz and /metrics are served; port 0 picks a free one. */
   health: z
     .strictObject({ host: z.string().min(1).default('0.0.0.0'), port: z.int().min(0).max(65_535).default(8081) })

@@ -101,7 +101,7 @@ class IpvsOperator extends SafeOperator {
 
   #beginTerm(leadership: Leadership): void {
     if (this.#term !== undefined) return;
-    const { namespace, claimUnclassed, limits } = this.#config;
+    const { namespace, claimUnclassed, neverAssign, limits } = this.#config;
     const shared = { api: this.#api, clock: systemClock, log: this.#log };
     const cache = createClusterCache({
       ...shared,
@@ -125,6 +125,7 @@ class IpvsOperator extends SafeOperator {
       leadership,
       metrics: this.#metrics,
       serviceWorkers: limits.serviceWorkers,
+      neverAssign,
     });
     this.#term = { cache, events, operator };
     cache.start();

@@ -1,10 +1,11 @@
 import { AddressBook } from '../core/address-book.ts';
 import { hasLocalEndpoint } from '../core/select-nodes.ts';
-import type { AddressPool } from '../model/address-pool.ts';
+import type { AddressPool, AddressRange } from '../model/address-pool.ts';
 import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
+import { HostGuard } from './host-guard.ts';
 import type { LaneTiming } from './lane-options.ts';
 import { NodeAdmission } from './node-admission.ts';
 import { NodeChanges } from './node-changes.ts';
@@ -41,6 +42,8 @@ export interface OperatorParts {
   /** Services worked on at the same time; each waits for the API server most of its time. */
   readonly serviceWorkers?: number;
   readonly laneTiming?: LaneTiming;
+  /** Addresses that no pool ever gives: the cluster IP range, gateways. */
+  readonly neverAssign?: readonly AddressRange[];
 }
 
 /** The controllers and their queues, running on the parts given. */
@@ -67,6 +70,7 @@ class OperatorCore implements Operator {
   readonly #tally = new PoolTally();
   readonly #nodes: NodeAdmission;
   readonly #nodeChanges = new NodeChanges();
+  readonly #hosts: HostGuard;
   readonly #services: ServiceController;
   readonly #pools: PoolController;
   readonly #directors: DirectorController;
@@ -78,7 +82,8 @@ class OperatorCore implements Operator {
   constructor(parts: OperatorParts) {
     this.#parts = parts;
     this.#nodes = new NodeAdmission(parts.clock, () => this.#onNodes());
-    const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally };
+    this.#hosts = new HostGuard(parts.cluster, parts.neverAssign ?? []);
+    const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally, hosts: this.#hosts };
     this.#services = new ServiceController({
       ...shared,
       nodes: () => this.#nodes.usable(parts.cluster.nodes()),
@@ -119,12 +124,14 @@ class OperatorCore implements Operator {
         break;
       case 'nodes':
         this.#nodes.observe(this.#parts.cluster.nodes());
+        this.#onHosts();
         this.#onNodes();
         break;
       case 'pool':
         this.#onPool(event.name);
         break;
       case 'director':
+        this.#onHosts();
         this.#directorQueue.add(event.name);
         break;
       case 'secret':
@@ -150,7 +157,8 @@ class OperatorCore implements Operator {
     this.#begun = true;
     this.#nodes.begin(cluster.nodes());
     this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
-    this.#book.setPools(this.#validPools(), this.#unusablePools());
+    this.#hosts.refresh();
+    this.#book.setPools(this.#hosts.pools(), this.#unusablePools());
     this.#directors.createLanes();
     this.#services.adoptAll();
     this.#directors.startLanes();
@@ -178,8 +186,18 @@ class OperatorCore implements Operator {
   }
 
   #onPool(name: string): void {
-    this.#addServices(this.#book.setPools(this.#validPools(), this.#unusablePools()));
+    this.#addServices(this.#book.setPools(this.#hosts.pools(), this.#unusablePools()));
     this.#addServices(this.#tally.servicesOf(name));
+    this.#addServices(this.#book.waiting());
+    this.#addAllPools();
+  }
+
+  /** A host has another address: pools may have lost or won it. */
+  #onHosts(): void {
+    if (!this.#hosts.refresh()) return;
+    this.#addServices(this.#book.setPools(this.#hosts.pools(), this.#unusablePools()));
+    for (const pool of this.#validPools())
+      if (this.#hosts.takenFrom(pool).length > 0) this.#addServices(this.#tally.servicesOf(pool.name));
     this.#addServices(this.#book.waiting());
     this.#addAllPools();
   }

@@ -1,9 +1,10 @@
 import type { AddressBook } from '../core/address-book.ts';
+import { describeTaken } from '../core/host-addresses.ts';
 import { findOverlaps } from '../core/pool-overlaps.ts';
 import { poolStatus } from '../core/pool-status.ts';
 import { formatTime } from '../lib/format-time.ts';
-import type { AddressPool } from '../model/address-pool.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember } from './director-fleet.ts';
+import type { HostGuard } from './host-guard.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, ControllerMetrics, PoolDirectorStatus, PoolStatus } from './ports.ts';
@@ -15,6 +16,7 @@ export interface PoolControllerOptions {
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
   readonly tally: PoolTally;
+  readonly hosts: HostGuard;
   readonly clock: Clock;
   readonly metrics: ControllerMetrics;
 }
@@ -33,7 +35,7 @@ export class PoolController {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const { cluster, writer, book, tally, metrics } = this.#options;
+    const { cluster, writer, book, tally, hosts, metrics } = this.#options;
     const pool = cluster.pool(name);
     if (pool === undefined) {
       this.#pacer.forget(name);
@@ -44,12 +46,14 @@ export class PoolController {
     if (pause > 0) return { kind: 'retryAfter', milliseconds: pause };
     const members = pool.ok ? this.#options.fleet.selectedBy(pool.value) : [];
     if (members.some(isUndecided)) return DONE;
+    const taken = pool.ok ? hosts.takenFrom(pool.value) : [];
     const usage = book.usage(name);
     metrics.vipsInUse(name, usage.assignedIPv4 + usage.assignedIPv6);
     const status = poolStatus({
       pool,
       usage,
-      overlap: findOverlaps(this.#validPools()).find((overlap) => overlap.pool === name),
+      overlap: findOverlaps(hosts.pools()).find((overlap) => overlap.pool === name),
+      ...(taken.length > 0 && { hostAddresses: describeTaken(taken) }),
       directors: members.map(directorOf),
       virtualServers: tally.virtualServersOf(name),
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
@@ -64,10 +68,6 @@ export class PoolController {
     if (result.kind === 'conflict') return { kind: 'retry', cause: 'the pool changed meanwhile' };
     this.#pacer.written(name, urgent, status);
     return DONE;
-  }
-
-  #validPools(): AddressPool[] {
-    return [...this.#options.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
   }
 }
 

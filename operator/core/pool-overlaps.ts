@@ -1,6 +1,6 @@
 import { listInWords } from '../lib/list-in-words.ts';
 import type { AddressPool, AddressRange } from '../model/address-pool.ts';
-import { addressFromNumber } from '../model/ip-address.ts';
+import { formatAddressRange } from '../model/address-range.ts';
 
 /** A pool that yields because another pool, made earlier, has some of its addresses. */
 export interface PoolOverlap {
@@ -24,7 +24,8 @@ export function findOverlaps(pools: readonly AddressPool[]): readonly PoolOverla
     const found: { readonly name: string; readonly text: string }[] = [];
     for (const earlier of bySeniority.slice(0, index)) {
       const shared = firstShared(earlier.ranges, pool.ranges);
-      if (shared !== undefined) found.push({ name: earlier.name, text: `${earlier.name} (${describe(shared)})` });
+      if (shared !== undefined)
+        found.push({ name: earlier.name, text: `${earlier.name} (${formatAddressRange(shared)})` });
     }
     if (found.length === 0) continue;
     found.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -63,9 +64,4 @@ function firstShared(a: readonly AddressRange[], b: readonly AddressRange[]): Ad
     }
   }
   return undefined;
-}
-
-function describe({ family, first, last }: AddressRange): string {
-  const start = addressFromNumber(family, first);
-  return first === last ? start : `${start}-${addressFromNumber(family, last)}`;
 }

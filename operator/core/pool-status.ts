@@ -11,6 +11,8 @@ export interface PoolStatusInput {
   readonly usage: PoolUsage;
   /** Set while the pool yields to an earlier one. */
   readonly overlap?: PoolOverlap | undefined;
+  /** What hosts have of the pool's addresses, as sentences. */
+  readonly hostAddresses?: string;
   /** Every director that the pool selects. */
   readonly directors: readonly PoolDirectorStatus[];
   /** Virtual servers that Services of this pool shall have on each director. */
@@ -24,7 +26,14 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
   const { pool, usage } = input;
   const observedGeneration = pool.ok ? pool.value.generation : pool.generation;
   const directors = [...input.directors].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const conditions = [ready(input), addressesAvailable(input), conflict(input), directorsSelected(input), held(input)];
+  const conditions = [
+    ready(input),
+    addressesAvailable(input),
+    conflict(input),
+    hostAddresses(input),
+    directorsSelected(input),
+    held(input),
+  ];
   return {
     observedGeneration,
     conditions: conditions.map((condition) => ({ ...condition, observedGeneration })),
@@ -92,6 +101,17 @@ function conflict({ overlap }: PoolStatusInput): Condition {
   return overlap === undefined
     ? { type: 'Conflict', status: 'False', reason: 'NoOverlap', message: 'No earlier pool has addresses of this one.' }
     : { type: 'Conflict', status: 'True', reason: 'Overlap', message: overlap.message };
+}
+
+function hostAddresses({ hostAddresses: message }: PoolStatusInput): Condition {
+  return message === undefined
+    ? {
+        type: 'HostAddresses',
+        status: 'False',
+        reason: 'NoHostAddress',
+        message: 'No host has an address of this pool.',
+      }
+    : { type: 'HostAddresses', status: 'True', reason: 'HostAddressExcluded', message };
 }
 
 function directorsSelected({ directors }: PoolStatusInput): Condition {

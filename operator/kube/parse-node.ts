@@ -1,3 +1,4 @@
+import { type CidrRange, parseCidrRange } from '../model/cidr-range.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
@@ -17,7 +18,9 @@ export function parseNode(object: KubeObject, wasReady: boolean): ClusterNode {
     deleting: object.metadata.deletionTimestamp !== undefined,
     hasBeenReady: wasReady || asArray(status.conditions).some(isReady),
     taintKeys: asArray(spec.taints).flatMap((taint) => asText(asRecord(taint).key) ?? []),
-    internalIPs: asArray(status.addresses).flatMap(internalIP),
+    internalIPs: addressesOf(status.addresses, 'InternalIP'),
+    externalIPs: addressesOf(status.addresses, 'ExternalIP'),
+    podRanges: asArray(spec.podCIDRs).flatMap(rangeOf),
   };
 }
 
@@ -26,9 +29,15 @@ function isReady(condition: unknown): boolean {
   return type === 'Ready' && status === 'True';
 }
 
-function internalIP(entry: unknown): IpAddress[] {
-  const { type, address } = asRecord(entry);
-  const text = asText(address);
-  const parsed = type === 'InternalIP' && text !== undefined ? parseIpAddress(text) : undefined;
-  return parsed === undefined ? [] : [parsed];
+function addressesOf(addresses: unknown, wanted: 'InternalIP' | 'ExternalIP'): readonly IpAddress[] {
+  return asArray(addresses).flatMap((entry) => {
+    const { type, address } = asRecord(entry);
+    const parsed = type === wanted ? parseIpAddress(asText(address) ?? '') : undefined;
+    return parsed === undefined ? [] : [parsed];
+  });
+}
+
+function rangeOf(cidr: unknown): readonly CidrRange[] {
+  const range = parseCidrRange(asText(cidr) ?? '');
+  return range === undefined ? [] : [range];
 }

@@ -1,5 +1,12 @@
 import type { AddressRange } from './address-pool.ts';
-import { addressToNumber, familyOf, type IpAddress, type IpFamily, parseIpAddress } from './ip-address.ts';
+import {
+  addressFromNumber,
+  addressToNumber,
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+  parseIpAddress,
+} from './ip-address.ts';
 
 const BITS: Readonly<Record<IpFamily, number>> = { IPv4: 32, IPv6: 128 };
 
@@ -16,6 +23,12 @@ export function parseAddressRange(text: string): AddressRange | string {
     return `'${text}' is not an address, a CIDR or a range a-b: write for example 192.0.2.10, 192.0.2.0/28 or 192.0.2.10-192.0.2.20.`;
   const number = addressToNumber(address);
   return { family: familyOf(address), first: number, last: number };
+}
+
+/** A single address or a range `a-b`. */
+export function formatAddressRange({ family, first, last }: AddressRange): string {
+  const start = addressFromNumber(family, first);
+  return first === last ? start : `${start}-${addressFromNumber(family, last)}`;
 }
 
 function parseSpan(text: string): AddressRange | string {

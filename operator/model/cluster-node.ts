@@ -1,3 +1,4 @@
+import type { CidrRange } from './cidr-range.ts';
 import type { IpAddress } from './ip-address.ts';
 import type { LabelSet } from './labels.ts';
 
@@ -13,4 +14,8 @@ export interface ClusterNode {
   readonly taintKeys: readonly string[];
   /** status.addresses of type InternalIP, in the order given. */
   readonly internalIPs: readonly IpAddress[];
+  /** status.addresses of type ExternalIP: never a real server, and never a VIP. */
+  readonly externalIPs: readonly IpAddress[];
+  /** spec.podCIDRs: the addresses of its pods. */
+  readonly podRanges: readonly CidrRange[];
 }

@@ -13,6 +13,8 @@ export function aNode({ internalIPs = ['192.0.2.21'], ...overrides }: Overrides 
     hasBeenReady: true,
     taintKeys: [],
     internalIPs: internalIPs as readonly IpAddress[],
+    externalIPs: [],
+    podRanges: [],
     ...overrides,
   };
 }

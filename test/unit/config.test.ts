@@ -31,11 +31,24 @@ describe('Configuration', () => {
         namespace: 'ipvs-system',
         logLevel: 'info',
         claimUnclassed: false,
+        neverAssign: [],
         health: { host: '0.0.0.0', port: 8081 },
         lease: { enabled: true, name: 'ipvs-operator' },
         limits: { serviceWorkers: 16, parallelDials: 8 },
       },
     });
+  });
+
+  it('reads addresses that are never given, and says what is wrong with one', () => {
+    const read = withFile('neverAssign: [192.0.2.1, "2001:db8:f::/112"]\n');
+    assert.deepEqual(read.ok && read.config.neverAssign, [
+      { family: 'IPv4', first: 0xc0000201n, last: 0xc0000201n },
+      { family: 'IPv6', first: 0x20010db8000f00000000000000000000n, last: 0x20010db8000f0000000000000000ffffn },
+    ]);
+    assert.match(
+      refusal(withFile('neverAssign: [192.0.2.1, gateway]\n')),
+      /config\.yaml: neverAssign\.1: 'gateway' is not an address, a CIDR or a range a-b: write for example/,
+    );
   });
 
   it('takes what the file says, YAML or JSON, and defaults for the rest', () => {

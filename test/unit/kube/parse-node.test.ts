@@ -8,7 +8,10 @@ describe('parseNode', () => {
     const node = parseNode(
       {
         metadata: { ...METADATA, labels: { zone: 'a' }, deletionTimestamp: '2026-01-01T00:00:00Z' },
-        spec: { taints: [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }, {}] },
+        spec: {
+          taints: [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }, {}],
+          podCIDRs: ['198.18.129.0/24', 'nonsense'],
+        },
         status: {
           addresses: [
             { type: 'Hostname', address: 'node1' },
@@ -33,12 +36,22 @@ describe('parseNode', () => {
       hasBeenReady: true,
       taintKeys: ['ToBeDeletedByClusterAutoscaler'],
       internalIPs: ['192.0.2.21', '2001:db8::21'],
+      externalIPs: ['198.51.100.1'],
+      podRanges: ['198.18.129.0/24'],
     });
   });
 
   it('reads a node that has just been made', () => {
     const parsed = parseNode({ metadata: METADATA }, false);
-    const nothing = { labels: {}, deleting: false, hasBeenReady: false, taintKeys: [], internalIPs: [] };
+    const nothing = {
+      labels: {},
+      deleting: false,
+      hasBeenReady: false,
+      taintKeys: [],
+      internalIPs: [],
+      externalIPs: [],
+      podRanges: [],
+    };
     assert.deepEqual(parsed, { name: 'node1', uid: 'u', ...nothing });
     assert.deepEqual(parseNode({ metadata: METADATA, spec: null, status: { addresses: null } }, false), parsed);
   });

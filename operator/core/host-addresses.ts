@@ -1,0 +1,78 @@
+import { count, listInWords } from '../lib/list-in-words.ts';
+import type { AddressPool, AddressRange } from '../model/address-pool.ts';
+import { formatAddressRange, parseAddressRange } from '../model/address-range.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
+import type { Director } from '../model/director.ts';
+import { addressToNumber, familyOf, type IpAddress } from '../model/ip-address.ts';
+import { usableRanges } from './usable-ranges.ts';
+
+/** Addresses that somebody has already: a VIP on one of them would take that machine's traffic away. */
+export interface HostAddresses {
+  readonly range: AddressRange;
+  /** Whose they are, as a phrase: `node node-1`. */
+  readonly owner: string;
+}
+
+/** Everything in a cluster that has addresses of its own: nodes and their pods, directors, and what the configuration names. */
+export function hostAddresses(
+  nodes: Iterable<ClusterNode>,
+  directors: Iterable<Director>,
+  neverAssign: readonly AddressRange[],
+): readonly HostAddresses[] {
+  const hosts: HostAddresses[] = neverAssign.map((range) => ({ range, owner: 'neverAssign in the configuration' }));
+  for (const { name, internalIPs, externalIPs, podRanges } of nodes) {
+    for (const address of [...internalIPs, ...externalIPs])
+      hosts.push({ range: single(address), owner: `node ${name}` });
+    for (const pods of podRanges)
+      hosts.push({ range: parseAddressRange(pods) as AddressRange, owner: `the pods of node ${name}` });
+  }
+  for (const { name, address } of directors) hosts.push({ range: single(address), owner: `director ${name}` });
+  return hosts;
+}
+
+/**
+ * The pool without the addresses that hosts have: these are never handed out, and one that was given before stays where it is and is
+ * reported, as after any other change of a pool.
+ */
+export function withoutHosts(
+  pool: AddressPool,
+  hosts: readonly HostAddresses[],
+): { readonly pool: AddressPool; readonly taken: readonly HostAddresses[] } {
+  const taken = hosts.filter(({ range }) => meets(pool.ranges, range));
+  if (taken.length === 0) return { pool, taken };
+  const ranges = usableRanges(
+    pool.ranges,
+    taken.map(({ range }) => range),
+    false,
+  );
+  return { pool: { ...pool, ranges }, taken };
+}
+
+/** What a person should know about addresses of a pool that hosts have; the first three are named. */
+export function describeTaken(taken: readonly HostAddresses[]): string {
+  const named = taken.slice(0, 3).map(({ range, owner }) => `${formatAddressRange(range)} belongs to ${owner}`);
+  const rest = taken.length > 3 ? `, and ${count(taken.length - 3, 'more', 'more')}` : '';
+  return (
+    `${listInWords(named)}${rest}. These addresses are never given to a Service. ` +
+    'Take them out of spec.addresses, or list them in spec.excludedAddresses.'
+  );
+}
+
+function single(address: IpAddress): AddressRange {
+  const number = addressToNumber(address);
+  return { family: familyOf(address), first: number, last: number };
+}
+
+/** Whether one of the sorted, disjoint ranges has an address of the other one. */
+function meets(ranges: readonly AddressRange[], { family, first, last }: AddressRange): boolean {
+  const endsBefore = (range: AddressRange) => (range.family === family ? range.last < first : range.family === 'IPv4');
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (endsBefore(ranges[middle] as AddressRange)) low = middle + 1;
+    else high = middle;
+  }
+  const candidate = ranges[low];
+  return candidate !== undefined && candidate.family === family && candidate.first <= last;
+}
