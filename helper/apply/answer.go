@@ -95,8 +95,11 @@ func (j *job) unexplained(left []plan.Change, errors []wire.Error) []wire.Error 
 // lostTunnel reports whether a kernel without tunnel types has dropped the type: it ignores attributes that it does not know,
 // and reads back as plain ipip.
 func lostTunnel(change plan.Change) bool {
+	if change.Kind != plan.EditRealServer {
+		return false
+	}
 	before, wanted := change.Before.Destination, change.Destination
-	return change.Kind == plan.EditRealServer && wanted.ForwardingMethod == ipvs.Tunneling && wanted.Tunnel.Type != ipvs.TunnelIPIP &&
+	return wanted.ForwardingMethod == ipvs.Tunneling && wanted.Tunnel.Type != ipvs.TunnelIPIP &&
 		before.ForwardingMethod == ipvs.Tunneling && before.Tunnel == (ipvs.Tunnel{})
 }
 
@@ -119,7 +122,7 @@ func (j *job) keysAt(vip netip.Addr) []wire.Key {
 }
 
 func describeChanges(changes []plan.Change) []wire.Change {
-	described := []wire.Change{}
+	described := make([]wire.Change, 0, len(changes))
 	for _, change := range changes {
 		described = append(described, wire.Change{Kind: string(change.Kind), Object: change.Object(), Sentence: change.Sentence()})
 	}

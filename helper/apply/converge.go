@@ -62,6 +62,9 @@ func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 	return e.record(j, delta)
 }
 
+// manyVirtualServers is where reading all virtual servers becomes cheaper than asking for each.
+const manyVirtualServers = 16
+
 // readBack reads again whatever a change was about.
 func (e *Engine) readBack(j *job, changes []plan.Change) error {
 	keys := map[ipvs.ServiceKey]bool{}
@@ -77,7 +80,11 @@ func (e *Engine) readBack(j *job, changes []plan.Change) error {
 	for key := range keys {
 		ordered = append(ordered, key)
 	}
-	if err := e.refresh(&j.seen, ordered); err != nil {
+	refresh := e.refresh
+	if j.request.All && len(ordered) > manyVirtualServers {
+		refresh = e.refreshMany
+	}
+	if err := refresh(&j.seen, ordered); err != nil {
 		return err
 	}
 	if !addressesTouched {

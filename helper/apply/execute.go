@@ -29,7 +29,7 @@ type outcome struct {
 // execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
 // stop the others, but for changes that make no sense without the one that failed.
 func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]table.VirtualServer) outcome {
-	var result outcome
+	result := outcome{done: make([]plan.Change, 0, len(changes))}
 	unborn := map[ipvs.ServiceKey]bool{}
 	for start := 0; start < len(changes); {
 		end := start

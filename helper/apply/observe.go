@@ -28,14 +28,24 @@ func (e *Engine) observeKeys(keys []ipvs.ServiceKey) (view, error) {
 
 // refresh reads the named virtual servers anew.
 func (e *Engine) refresh(seen *view, keys []ipvs.ServiceKey) error {
+	return e.refreshWith(seen, keys, nil)
+}
+
+// refreshWith is refresh with virtual servers that have been read just now; what is not among them is asked for, because the
+// dump they come from may have missed some (dataplane 1.4).
+func (e *Engine) refreshWith(seen *view, keys []ipvs.ServiceKey, services map[ipvs.ServiceKey]ipvs.Service) error {
 	for _, key := range keys {
-		service, err := e.IPVS.Service(key)
-		if errors.Is(err, unix.ESRCH) {
-			delete(seen.VirtualServers, key)
-			continue
-		}
-		if err != nil {
-			return err
+		service, known := services[key]
+		if !known {
+			var err error
+			service, err = e.IPVS.Service(key)
+			if errors.Is(err, unix.ESRCH) {
+				delete(seen.VirtualServers, key)
+				continue
+			}
+			if err != nil {
+				return err
+			}
 		}
 		destinations, err := e.IPVS.Destinations(key)
 		if err != nil {
@@ -44,6 +54,19 @@ func (e *Engine) refresh(seen *view, keys []ipvs.ServiceKey) error {
 		seen.VirtualServers[key] = table.New(service, destinations)
 	}
 	return nil
+}
+
+// refreshMany reads all virtual servers in one go instead of one by one: for a request that has read the whole table anyway.
+func (e *Engine) refreshMany(seen *view, keys []ipvs.ServiceKey) error {
+	dumped, err := e.IPVS.Services()
+	if err != nil {
+		return err
+	}
+	services := make(map[ipvs.ServiceKey]ipvs.Service, len(dumped))
+	for _, service := range dumped {
+		services[service.ServiceKey] = service
+	}
+	return e.refreshWith(seen, keys, services)
 }
 
 // observeAll reads the whole table; of foreign virtual servers only the keys.

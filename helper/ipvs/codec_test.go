@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"testing"
-
-	"github.com/mdlayher/netlink"
 )
 
 var (
@@ -84,16 +82,9 @@ func TestDecodeRefusesWhatIsCutOff(t *testing.T) {
 
 // A netmask that is no prefix must not look like one.
 func TestOddNetmask(t *testing.T) {
-	attributes := netlink.NewAttributeEncoder()
-	attributes.Nested(cmdAttrService, func(nested *netlink.AttributeEncoder) error {
-		encodeServiceKey(nested, goldenService.ServiceKey)
-		nested.Bytes(svcAttrNetmask, []byte{255, 0, 255, 0})
-		return nil
-	})
-	body, err := encodeMessage(cmdGetService, attributes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body, start := appendNested(genetlinkHeader(cmdGetService, familyVersion), cmdAttrService)
+	body = appendServiceKey(body, goldenService.ServiceKey)
+	body = endNested(appendBytes(body, svcAttrNetmask, []byte{255, 0, 255, 0}), start)
 	if got, err := decodeServiceMessage(body); err != nil || got.PrefixLength != 0 {
 		t.Errorf("prefix length %d, %v", got.PrefixLength, err)
 	}
@@ -113,5 +104,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = decodeDestinationMessage(body, IPv4)
 		_, _ = decodeFamilyID(body)
+		_, _ = decodeTimeouts(body)
+		_, _ = decodeDaemon(body)
 	})
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
-
-	"github.com/mdlayher/netlink"
 )
 
 // ErrMalformed says that the kernel's answer could not be understood.
@@ -16,7 +14,7 @@ var ErrMalformed = errors.New("malformed answer of the kernel's IPVS")
 // decodeServiceMessage reads the body of an IPVS_CMD_NEW_SERVICE answer.
 func decodeServiceMessage(body []byte) (Service, error) {
 	var service Service
-	err := decodeNested(body, cmdAttrService, func(attributes *netlink.AttributeDecoder) error {
+	err := decodeNested(body, cmdAttrService, func(attributes []byte) error {
 		var err error
 		service, err = decodeService(attributes)
 		return err
@@ -28,7 +26,7 @@ func decodeServiceMessage(body []byte) (Service, error) {
 // destination's family; it is the virtual server's then.
 func decodeDestinationMessage(body []byte, family Family) (Destination, error) {
 	var destination Destination
-	err := decodeNested(body, cmdAttrDest, func(attributes *netlink.AttributeDecoder) error {
+	err := decodeNested(body, cmdAttrDest, func(attributes []byte) error {
 		var err error
 		destination, err = decodeDestination(attributes, family)
 		return err
@@ -36,67 +34,68 @@ func decodeDestinationMessage(body []byte, family Family) (Destination, error) {
 	return destination, err
 }
 
-func decodeNested(body []byte, wanted uint16, decode func(*netlink.AttributeDecoder) error) error {
+// decodeNested finds the attribute in a message's body and decodes what is inside.
+func decodeNested(body []byte, wanted uint16, decode func(attributes []byte) error) error {
 	if len(body) < 4 {
 		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
 	}
-	attributes, err := netlink.NewAttributeDecoder(body[4:])
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	found := false
-	for attributes.Next() {
-		if attributes.Type() == wanted && !found {
-			found = true
-			attributes.Nested(decode)
+	for rest := body[4:]; len(rest) > 0; {
+		kind, value, after, err := cutAttribute(rest)
+		if err == nil && kind == wanted {
+			err = decode(value)
 		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if kind == wanted {
+			return nil
+		}
+		rest = after
 	}
-	if err := attributes.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if !found {
-		return fmt.Errorf("%w: attribute %d is missing", ErrMalformed, wanted)
-	}
-	return nil
+	return fmt.Errorf("%w: attribute %d is missing", ErrMalformed, wanted)
 }
 
-func decodeService(attributes *netlink.AttributeDecoder) (Service, error) {
+func decodeService(attributes []byte) (Service, error) {
 	var service Service
 	var rawAddress, rawNetmask []byte
-	var narrow, wide *Stats
-	for attributes.Next() {
-		switch attributes.Type() {
+	var narrow, wide Stats
+	hasWide := false
+	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
+		switch kind {
 		case svcAttrAF:
-			service.Family = Family(attributes.Uint16())
+			return decodeNumber(value, &service.Family)
 		case svcAttrProtocol:
-			service.Protocol = Protocol(attributes.Uint16())
+			return decodeNumber(value, &service.Protocol)
 		case svcAttrAddr:
-			rawAddress = attributes.Bytes()
+			rawAddress = value
 		case svcAttrPort:
-			attributes.Do(decodePort(&service.Port))
+			return decodePort(value, &service.Port)
 		case svcAttrFwmark:
-			service.FirewallMark = attributes.Uint32()
+			return decodeNumber(value, &service.FirewallMark)
 		case svcAttrSchedName:
-			service.Scheduler = attributes.String()
+			service.Scheduler = decodeName(value)
 		case svcAttrFlags:
-			attributes.Do(decodeFlags(&service.Flags))
+			return decodeFlags(value, &service.Flags)
 		case svcAttrTimeout:
-			service.Timeout = attributes.Uint32()
+			return decodeNumber(value, &service.Timeout)
 		case svcAttrNetmask:
-			rawNetmask = attributes.Bytes()
+			rawNetmask = value
 		case svcAttrPEName:
-			service.PersistenceEngine = attributes.String()
+			service.PersistenceEngine = decodeName(value)
 		case svcAttrStats:
-			narrow = &Stats{}
-			attributes.Nested(decodeStats(narrow))
+			return decodeStats(value, &narrow)
 		case svcAttrStats64:
-			wide = &Stats{}
-			attributes.Nested(decodeStats(wide))
+			hasWide = true
+			return decodeStats(value, &wide)
 		}
-	}
-	service.Stats = widest(narrow, wide)
-	if err := attributes.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return Service{}, err
+	}
+	service.Stats = narrow
+	if hasWide {
+		service.Stats = wide
 	}
 	return service, completeService(&service, rawAddress, rawNetmask)
 }
@@ -126,49 +125,48 @@ func completeService(service *Service, rawAddress, rawNetmask []byte) error {
 	return err
 }
 
-func decodeDestination(attributes *netlink.AttributeDecoder, family Family) (Destination, error) {
+func decodeDestination(attributes []byte, family Family) (Destination, error) {
 	var destination Destination
 	var rawAddress []byte
-	var narrow, wide *Stats
-	for attributes.Next() {
-		switch attributes.Type() {
+	var narrow, wide Stats
+	hasWide := false
+	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
+		switch kind {
 		case destAttrAddrFamily:
-			family = Family(attributes.Uint16())
+			return decodeNumber(value, &family)
 		case destAttrAddr:
-			rawAddress = attributes.Bytes()
+			rawAddress = value
 		case destAttrPort:
-			attributes.Do(decodePort(&destination.Port))
+			return decodePort(value, &destination.Port)
 		case destAttrFwdMethod:
-			destination.ForwardingMethod = ForwardingMethod(attributes.Uint32() & forwardingMask)
+			return decodeNumber(value, &destination.ForwardingMethod)
 		case destAttrWeight:
-			destination.Weight = attributes.Uint32()
+			return decodeNumber(value, &destination.Weight)
 		case destAttrUThresh:
-			destination.UpperThreshold = attributes.Uint32()
+			return decodeNumber(value, &destination.UpperThreshold)
 		case destAttrLThresh:
-			destination.LowerThreshold = attributes.Uint32()
+			return decodeNumber(value, &destination.LowerThreshold)
 		case destAttrActiveConns:
-			destination.Connections.Active = attributes.Uint32()
+			return decodeNumber(value, &destination.Connections.Active)
 		case destAttrInactConns:
-			destination.Connections.Inactive = attributes.Uint32()
+			return decodeNumber(value, &destination.Connections.Inactive)
 		case destAttrPersistConns:
-			destination.Connections.Persistent = attributes.Uint32()
-		case destAttrTunType:
-			destination.Tunnel.Type = TunnelType(attributes.Uint8())
-		case destAttrTunPort:
-			attributes.Do(decodePort(&destination.Tunnel.Port))
-		case destAttrTunFlags:
-			destination.Tunnel.Flags = attributes.Uint16()
+			return decodeNumber(value, &destination.Connections.Persistent)
 		case destAttrStats:
-			narrow = &Stats{}
-			attributes.Nested(decodeStats(narrow))
+			return decodeStats(value, &narrow)
 		case destAttrStats64:
-			wide = &Stats{}
-			attributes.Nested(decodeStats(wide))
+			hasWide = true
+			return decodeStats(value, &wide)
 		}
-	}
-	destination.Stats = widest(narrow, wide)
-	if err := attributes.Err(); err != nil {
+		return decodeTunnel(kind, value, &destination.Tunnel)
+	})
+	if err != nil {
 		return Destination{}, err
+	}
+	destination.ForwardingMethod &= forwardingMask
+	destination.Stats = narrow
+	if hasWide {
+		destination.Stats = wide
 	}
 	if destination.ForwardingMethod != Tunneling {
 		destination.Tunnel = Tunnel{} // the kernel keeps and reports the last ones, without use
@@ -176,6 +174,18 @@ func decodeDestination(attributes *netlink.AttributeDecoder, family Family) (Des
 	address, err := decodeAddress(family, rawAddress)
 	destination.Address = address
 	return destination, err
+}
+
+func decodeTunnel(kind uint16, value []byte, tunnel *Tunnel) error {
+	switch kind {
+	case destAttrTunType:
+		return decodeNumber(value, &tunnel.Type)
+	case destAttrTunPort:
+		return decodePort(value, &tunnel.Port)
+	case destAttrTunFlags:
+		return decodeNumber(value, &tunnel.Flags)
+	}
+	return nil
 }
 
 // decodeAddress: the kernel always sends 16 bytes (union nf_inet_addr); IPv4 uses the first four.
@@ -189,63 +199,50 @@ func decodeAddress(family Family, raw []byte) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("address of %d bytes in family %d", len(raw), family)
 }
 
-func decodePort(port *uint16) func([]byte) error {
-	return func(raw []byte) error {
-		if len(raw) != 2 {
-			return fmt.Errorf("port of %d bytes", len(raw))
-		}
-		*port = binary.BigEndian.Uint16(raw)
-		return nil
+func decodePort(raw []byte, port *uint16) error {
+	if len(raw) != 2 {
+		return fmt.Errorf("port of %d bytes", len(raw))
 	}
+	*port = binary.BigEndian.Uint16(raw)
+	return nil
 }
 
 // decodeFlags reads struct ip_vs_flags {flags, mask}.
-func decodeFlags(flags *Flags) func([]byte) error {
-	return func(raw []byte) error {
-		if len(raw) != 8 {
-			return fmt.Errorf("flags of %d bytes", len(raw))
-		}
-		*flags = Flags(binary.NativeEndian.Uint32(raw))
-		return nil
+func decodeFlags(raw []byte, flags *Flags) error {
+	if len(raw) != 8 {
+		return fmt.Errorf("flags of %d bytes", len(raw))
 	}
+	*flags = Flags(binary.NativeEndian.Uint32(raw))
+	return nil
 }
 
 // decodeStats reads IPVS_STATS_ATTR_*: connections and packets are 32 bit in STATS and 64 bit in STATS64.
-func decodeStats(stats *Stats) func(*netlink.AttributeDecoder) error {
-	return func(attributes *netlink.AttributeDecoder) error {
-		fields := map[uint16]*uint64{
-			statsAttrConns: &stats.Connections, statsAttrInPkts: &stats.InPackets, statsAttrOutPkts: &stats.OutPackets,
-			statsAttrInBytes: &stats.InBytes, statsAttrOutBytes: &stats.OutBytes,
-		}
-		for attributes.Next() {
-			if field := fields[attributes.Type()]; field != nil {
-				attributes.Do(decodeCounter(field))
-			}
-		}
-		return attributes.Err()
-	}
-}
-
-func decodeCounter(counter *uint64) func([]byte) error {
-	return func(raw []byte) error {
-		switch len(raw) {
-		case 4:
-			*counter = uint64(binary.NativeEndian.Uint32(raw))
-		case 8:
-			*counter = binary.NativeEndian.Uint64(raw)
-		default:
-			return fmt.Errorf("counter of %d bytes", len(raw))
+func decodeStats(attributes []byte, stats *Stats) error {
+	return eachAttribute(attributes, func(kind uint16, value []byte) error {
+		switch kind {
+		case statsAttrConns:
+			return decodeCounter(value, &stats.Connections)
+		case statsAttrInPkts:
+			return decodeCounter(value, &stats.InPackets)
+		case statsAttrOutPkts:
+			return decodeCounter(value, &stats.OutPackets)
+		case statsAttrInBytes:
+			return decodeCounter(value, &stats.InBytes)
+		case statsAttrOutBytes:
+			return decodeCounter(value, &stats.OutBytes)
 		}
 		return nil
-	}
+	})
 }
 
-func widest(narrow, wide *Stats) Stats {
-	switch {
-	case wide != nil:
-		return *wide
-	case narrow != nil:
-		return *narrow
+func decodeCounter(raw []byte, counter *uint64) error {
+	switch len(raw) {
+	case 4:
+		*counter = uint64(binary.NativeEndian.Uint32(raw))
+	case 8:
+		*counter = binary.NativeEndian.Uint64(raw)
+	default:
+		return fmt.Errorf("counter of %d bytes", len(raw))
 	}
-	return Stats{}
+	return nil
 }

@@ -2,100 +2,115 @@ package ipvs
 
 import (
 	"encoding/binary"
-	"net"
+	"fmt"
+	"math"
+	"net/netip"
 
-	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // genetlinkHeader is struct genlmsghdr: command, version, reserved.
 func genetlinkHeader(command, version uint8) []byte { return []byte{command, version, 0, 0} }
 
+// maxNameBytes is far above what the kernel takes, and keeps the length of a message within its 16 bits.
+const maxNameBytes = 1 << 10
+
 // EncodeOperation makes the body of one IPVS_CMD_* message: what Execute sends behind a netlink header.
 func EncodeOperation(operation Operation) ([]byte, error) {
-	attributes := netlink.NewAttributeEncoder()
-	attributes.Nested(cmdAttrService, func(nested *netlink.AttributeEncoder) error {
-		encodeServiceKey(nested, operation.Service.ServiceKey)
-		if operation.Kind == NewService || operation.Kind == SetService {
-			encodeServiceContents(nested, operation.Service)
-		}
-		return nil
-	})
+	return appendOperation(make([]byte, 0, 128), operation)
+}
+
+// appendOperation writes behind what is there, which has a length that is a multiple of 4. The error is the kernel's for a name
+// that is too long.
+func appendOperation(buffer []byte, operation Operation) ([]byte, error) {
+	service := operation.Service
+	if len(service.Scheduler) > maxNameBytes || len(service.PersistenceEngine) > maxNameBytes {
+		return buffer, fmt.Errorf("scheduler or persistence engine has a name of more than %d bytes: %w", maxNameBytes, unix.EINVAL)
+	}
+	buffer = append(buffer, uint8(operation.Kind), familyVersion, 0, 0)
+	buffer, start := appendNested(buffer, cmdAttrService)
+	buffer = appendServiceKey(buffer, service.ServiceKey)
+	if operation.Kind == NewService || operation.Kind == SetService {
+		buffer = appendServiceContents(buffer, service)
+	}
+	buffer = endNested(buffer, start)
 	switch operation.Kind {
 	case NewDestination, SetDestination, DeleteDestination:
-		attributes.Nested(cmdAttrDest, func(nested *netlink.AttributeEncoder) error {
-			encodeDestinationKey(nested, operation.Destination.DestinationKey)
-			if operation.Kind != DeleteDestination {
-				encodeDestinationContents(nested, operation.Destination)
-			}
-			return nil
-		})
+		buffer, start = appendNested(buffer, cmdAttrDest)
+		buffer = appendDestinationKey(buffer, operation.Destination.DestinationKey)
+		if operation.Kind != DeleteDestination {
+			buffer = appendDestinationContents(buffer, operation.Destination)
+		}
+		buffer = endNested(buffer, start)
 	}
-	return encodeMessage(uint8(operation.Kind), attributes)
+	return buffer, nil
 }
 
 // encodeServiceRequest makes the body of a request about one virtual server (GET_SERVICE, GET_DEST).
-func encodeServiceRequest(command uint8, key ServiceKey) ([]byte, error) {
-	attributes := netlink.NewAttributeEncoder()
-	attributes.Nested(cmdAttrService, func(nested *netlink.AttributeEncoder) error {
-		encodeServiceKey(nested, key)
-		return nil
-	})
-	return encodeMessage(command, attributes)
+func encodeServiceRequest(command uint8, key ServiceKey) []byte {
+	buffer, start := appendNested(append(make([]byte, 0, 64), genetlinkHeader(command, familyVersion)...), cmdAttrService)
+	return endNested(appendServiceKey(buffer, key), start)
 }
 
-func encodeMessage(command uint8, attributes *netlink.AttributeEncoder) ([]byte, error) {
-	body, err := attributes.Encode()
-	if err != nil {
-		return nil, err
-	}
-	return append(genetlinkHeader(command, familyVersion), body...), nil
-}
-
-func encodeServiceKey(attributes *netlink.AttributeEncoder, key ServiceKey) {
-	attributes.Uint16(svcAttrAF, uint16(key.Family))
+func appendServiceKey(buffer []byte, key ServiceKey) []byte {
+	buffer = appendUint16(buffer, svcAttrAF, uint16(key.Family))
 	if key.FirewallMark != 0 {
-		attributes.Uint32(svcAttrFwmark, key.FirewallMark)
-		return
+		return appendUint32(buffer, svcAttrFwmark, key.FirewallMark)
 	}
-	attributes.Uint16(svcAttrProtocol, uint16(key.Protocol))
-	attributes.Bytes(svcAttrAddr, key.Address.AsSlice())
-	attributes.Bytes(svcAttrPort, bigEndian16(key.Port))
+	buffer = appendUint16(buffer, svcAttrProtocol, uint16(key.Protocol))
+	buffer = appendAddress(buffer, svcAttrAddr, key.Address)
+	return appendPort(buffer, svcAttrPort, key.Port)
 }
 
-// encodeServiceContents: the kernel wants scheduler, flags, timeout and netmask always, and replaces the whole entry.
-func encodeServiceContents(attributes *netlink.AttributeEncoder, service Service) {
-	attributes.String(svcAttrSchedName, service.Scheduler)
+// appendServiceContents: the kernel wants scheduler, flags, timeout and netmask always, and replaces the whole entry.
+func appendServiceContents(buffer []byte, service Service) []byte {
+	buffer = appendName(buffer, svcAttrSchedName, service.Scheduler)
 	// struct ip_vs_flags {flags, mask}: with all bits in the mask the flags are replaced.
-	flags := binary.NativeEndian.AppendUint32(nil, uint32(service.Flags&^FlagHashed))
-	attributes.Bytes(svcAttrFlags, binary.NativeEndian.AppendUint32(flags, ^uint32(0)))
-	attributes.Uint32(svcAttrTimeout, service.Timeout)
+	buffer = appendHeader(buffer, svcAttrFlags, 8)
+	buffer = binary.NativeEndian.AppendUint32(buffer, uint32(service.Flags&^FlagHashed))
+	buffer = binary.NativeEndian.AppendUint32(buffer, math.MaxUint32)
+	buffer = appendUint32(buffer, svcAttrTimeout, service.Timeout)
 	// A be32 mask for IPv4, a plain prefix length for IPv6.
 	if service.Family == IPv4 {
-		attributes.Bytes(svcAttrNetmask, net.CIDRMask(int(service.PrefixLength), 32))
+		buffer = appendHeader(buffer, svcAttrNetmask, 4)
+		buffer = binary.BigEndian.AppendUint32(buffer, ^uint32(uint64(math.MaxUint32)>>service.PrefixLength))
 	} else {
-		attributes.Uint32(svcAttrNetmask, uint32(service.PrefixLength))
+		buffer = appendUint32(buffer, svcAttrNetmask, uint32(service.PrefixLength))
 	}
 	if service.PersistenceEngine != "" {
-		attributes.String(svcAttrPEName, service.PersistenceEngine)
+		buffer = appendName(buffer, svcAttrPEName, service.PersistenceEngine)
 	}
+	return buffer
 }
 
-func encodeDestinationKey(attributes *netlink.AttributeEncoder, key DestinationKey) {
-	attributes.Uint16(destAttrAddrFamily, uint16(FamilyOf(key.Address)))
-	attributes.Bytes(destAttrAddr, key.Address.AsSlice())
-	attributes.Bytes(destAttrPort, bigEndian16(key.Port))
+func appendDestinationKey(buffer []byte, key DestinationKey) []byte {
+	buffer = appendUint16(buffer, destAttrAddrFamily, uint16(FamilyOf(key.Address)))
+	buffer = appendAddress(buffer, destAttrAddr, key.Address)
+	return appendPort(buffer, destAttrPort, key.Port)
 }
 
-func encodeDestinationContents(attributes *netlink.AttributeEncoder, destination Destination) {
-	attributes.Uint32(destAttrFwdMethod, uint32(destination.ForwardingMethod))
-	attributes.Uint32(destAttrWeight, destination.Weight)
-	attributes.Uint32(destAttrUThresh, destination.UpperThreshold)
-	attributes.Uint32(destAttrLThresh, destination.LowerThreshold)
+func appendDestinationContents(buffer []byte, destination Destination) []byte {
+	buffer = appendUint32(buffer, destAttrFwdMethod, uint32(destination.ForwardingMethod))
+	buffer = appendUint32(buffer, destAttrWeight, destination.Weight)
+	buffer = appendUint32(buffer, destAttrUThresh, destination.UpperThreshold)
+	buffer = appendUint32(buffer, destAttrLThresh, destination.LowerThreshold)
 	if destination.ForwardingMethod == Tunneling {
-		attributes.Uint8(destAttrTunType, uint8(destination.Tunnel.Type))
-		attributes.Bytes(destAttrTunPort, bigEndian16(destination.Tunnel.Port))
-		attributes.Uint16(destAttrTunFlags, destination.Tunnel.Flags)
+		buffer = appendUint8(buffer, destAttrTunType, uint8(destination.Tunnel.Type))
+		buffer = appendPort(buffer, destAttrTunPort, destination.Tunnel.Port)
+		buffer = appendUint16(buffer, destAttrTunFlags, destination.Tunnel.Flags)
 	}
+	return buffer
 }
 
-func bigEndian16(value uint16) []byte { return binary.BigEndian.AppendUint16(nil, value) }
+// appendAddress writes 4 or 16 bytes, or none for the zero Addr.
+func appendAddress(buffer []byte, kind uint16, address netip.Addr) []byte {
+	if address.Is4() {
+		raw := address.As4()
+		return appendBytes(buffer, kind, raw[:])
+	}
+	if !address.IsValid() {
+		return appendBytes(buffer, kind, nil)
+	}
+	raw := address.As16()
+	return appendBytes(buffer, kind, raw[:])
+}

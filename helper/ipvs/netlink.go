@@ -3,6 +3,7 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -38,10 +39,7 @@ func (n *Netlink) Services() ([]Service, error) {
 
 // Destinations implements Kernel.
 func (n *Netlink) Destinations(key ServiceKey) ([]Destination, error) {
-	body, err := encodeServiceRequest(cmdGetDest, key)
-	if err != nil {
-		return nil, err
-	}
+	body := encodeServiceRequest(cmdGetDest, key)
 	decode := func(body []byte) (Destination, error) { return decodeDestinationMessage(body, key.Family) }
 	return dump(n, body, decode, func(destination Destination) DestinationKey { return destination.DestinationKey })
 }
@@ -51,11 +49,7 @@ func (n *Netlink) Service(key ServiceKey) (Service, error) {
 	if err := n.resolve(); err != nil {
 		return Service{}, err
 	}
-	body, err := encodeServiceRequest(cmdGetService, key)
-	if err != nil {
-		return Service{}, err
-	}
-	answer, err := n.socket.Get(n.message(body))
+	answer, err := n.socket.Get(n.message(encodeServiceRequest(cmdGetService, key)))
 	if err != nil {
 		return Service{}, err
 	}
@@ -71,15 +65,17 @@ func (n *Netlink) Execute(operations []Operation) []error {
 		}
 		return results
 	}
-	var messages []netlink.Message
-	var origin []int
+	messages := make([]netlink.Message, 0, len(operations))
+	origin := make([]int, 0, len(operations))
+	var bodies []byte
 	for index, operation := range operations {
-		body, err := EncodeOperation(operation)
-		if err != nil {
+		start := len(bodies)
+		var err error
+		if bodies, err = appendOperation(bodies, operation); err != nil {
 			results[index] = err
 			continue
 		}
-		messages = append(messages, n.message(body))
+		messages = append(messages, n.message(bodies[start:len(bodies):len(bodies)]))
 		origin = append(origin, index)
 	}
 	for index, err := range n.socket.Batch(messages) {
@@ -113,20 +109,16 @@ func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, 
 	var failure error
 	for range dumpTries {
 		var entries []T
-		seen := map[K]bool{}
-		twice := false
 		err := n.socket.Dump(n.message(body), func(data []byte) error {
 			entry, err := decode(data)
 			if err != nil {
 				return err
 			}
-			twice = twice || seen[keyOf(entry)]
-			seen[keyOf(entry)] = true
 			entries = append(entries, entry)
 			return nil
 		})
 		switch {
-		case err == nil && !twice:
+		case err == nil && !hasDuplicates(entries, keyOf):
 			return entries, nil
 		case err == nil:
 			failure = rawnetlink.ErrInterrupted
@@ -139,20 +131,38 @@ func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, 
 	return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, failure)
 }
 
+// hasDuplicates compares each with each where that is cheaper than a map.
+func hasDuplicates[T any, K comparable](entries []T, keyOf func(T) K) bool {
+	const few = 16
+	if len(entries) <= few {
+		var keys [few]K
+		for index, entry := range entries {
+			keys[index] = keyOf(entry)
+			if slices.Contains(keys[:index], keys[index]) {
+				return true
+			}
+		}
+		return false
+	}
+	seen := make(map[K]bool, len(entries))
+	for _, entry := range entries {
+		key := keyOf(entry)
+		if seen[key] {
+			return true
+		}
+		seen[key] = true
+	}
+	return false
+}
+
 // resolve asks for the number of the family once. Asking loads the module where the kernel can (from 5.16 on).
 func (n *Netlink) resolve() error {
 	if n.family != 0 {
 		return nil
 	}
-	attributes := netlink.NewAttributeEncoder()
-	attributes.String(unix.CTRL_ATTR_FAMILY_NAME, familyName)
-	body, err := attributes.Encode()
-	if err != nil {
-		return err
-	}
 	answer, err := n.socket.Get(netlink.Message{
 		Header: netlink.Header{Type: unix.GENL_ID_CTRL},
-		Data:   append(genetlinkHeader(unix.CTRL_CMD_GETFAMILY, 1), body...),
+		Data:   appendName(genetlinkHeader(unix.CTRL_CMD_GETFAMILY, 1), unix.CTRL_ATTR_FAMILY_NAME, familyName),
 	})
 	if errors.Is(err, unix.ENOENT) {
 		return ErrNoFamily
@@ -168,17 +178,17 @@ func decodeFamilyID(body []byte) (uint16, error) {
 	if len(body) < 4 {
 		return 0, fmt.Errorf("%w: family of %d bytes", ErrMalformed, len(body))
 	}
-	attributes, err := netlink.NewAttributeDecoder(body[4:])
+	var identifier uint16
+	err := eachAttribute(body[4:], func(kind uint16, value []byte) error {
+		if kind == unix.CTRL_ATTR_FAMILY_ID {
+			return decodeNumber(value, &identifier)
+		}
+		return nil
+	})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	var identifier uint16
-	for attributes.Next() {
-		if attributes.Type() == unix.CTRL_ATTR_FAMILY_ID {
-			identifier = attributes.Uint16()
-		}
-	}
-	if err := attributes.Err(); err != nil || identifier == 0 {
+	if identifier == 0 {
 		return 0, fmt.Errorf("%w: family without a number", ErrMalformed)
 	}
 	return identifier, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"ipvs-operator.io/helper/rawnetlink"
@@ -86,7 +85,7 @@ const (
 
 // Timeouts implements Settings.
 func (n *Netlink) Timeouts() (Timeouts, error) {
-	answer, err := n.ask(cmdGetConfig, netlink.NewAttributeEncoder())
+	answer, err := n.ask(genetlinkHeader(cmdGetConfig, familyVersion))
 	if err != nil {
 		return Timeouts{}, err
 	}
@@ -98,21 +97,18 @@ func decodeTimeouts(body []byte) (Timeouts, error) {
 	if len(body) < 4 {
 		return timeouts, fmt.Errorf("%w: configuration of %d bytes", ErrMalformed, len(body))
 	}
-	attributes, err := netlink.NewAttributeDecoder(body[4:])
-	if err != nil {
-		return timeouts, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	for attributes.Next() {
-		switch attributes.Type() {
+	err := eachAttribute(body[4:], func(kind uint16, value []byte) error {
+		switch kind {
 		case cmdAttrTimeoutTCP:
-			timeouts.TCP = attributes.Uint32()
+			return decodeNumber(value, &timeouts.TCP)
 		case cmdAttrTimeoutTCPFin:
-			timeouts.TCPFin = attributes.Uint32()
+			return decodeNumber(value, &timeouts.TCPFin)
 		case cmdAttrTimeoutUDP:
-			timeouts.UDP = attributes.Uint32()
+			return decodeNumber(value, &timeouts.UDP)
 		}
-	}
-	if err := attributes.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return timeouts, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return timeouts, nil
@@ -120,11 +116,11 @@ func decodeTimeouts(body []byte) (Timeouts, error) {
 
 // SetTimeouts implements Settings.
 func (n *Netlink) SetTimeouts(timeouts Timeouts) error {
-	attributes := netlink.NewAttributeEncoder()
-	attributes.Uint32(cmdAttrTimeoutTCP, timeouts.TCP)
-	attributes.Uint32(cmdAttrTimeoutTCPFin, timeouts.TCPFin)
-	attributes.Uint32(cmdAttrTimeoutUDP, timeouts.UDP)
-	_, err := n.ask(cmdSetConfig, attributes)
+	body := genetlinkHeader(cmdSetConfig, familyVersion)
+	body = appendUint32(body, cmdAttrTimeoutTCP, timeouts.TCP)
+	body = appendUint32(body, cmdAttrTimeoutTCPFin, timeouts.TCPFin)
+	body = appendUint32(body, cmdAttrTimeoutUDP, timeouts.UDP)
+	_, err := n.ask(body)
 	return err
 }
 
@@ -153,26 +149,26 @@ func (n *Netlink) Daemons() ([]Daemon, error) {
 
 func decodeDaemon(body []byte) (Daemon, error) {
 	var daemon Daemon
-	err := decodeNested(body, cmdAttrDaemon, func(attributes *netlink.AttributeDecoder) error {
-		for attributes.Next() {
-			switch attributes.Type() {
+	err := decodeNested(body, cmdAttrDaemon, func(attributes []byte) error {
+		return eachAttribute(attributes, func(kind uint16, value []byte) error {
+			switch kind {
 			case daemonAttrState:
-				daemon.Role = Role(attributes.Uint32())
+				return decodeNumber(value, &daemon.Role)
 			case daemonAttrInterface:
-				daemon.Interface = attributes.String()
+				daemon.Interface = decodeName(value)
 			case daemonAttrSyncID:
-				daemon.SyncID = attributes.Uint32()
+				return decodeNumber(value, &daemon.SyncID)
 			case daemonAttrMaxLength:
-				daemon.MaxLength = attributes.Uint16()
+				return decodeNumber(value, &daemon.MaxLength)
 			case daemonAttrGroup, daemonAttrGroup6:
-				daemon.Group, _ = netip.AddrFromSlice(attributes.Bytes())
+				daemon.Group, _ = netip.AddrFromSlice(value)
 			case daemonAttrPort:
-				daemon.Port = attributes.Uint16()
+				return decodeNumber(value, &daemon.Port)
 			case daemonAttrTTL:
-				daemon.TTL = attributes.Uint8()
+				return decodeNumber(value, &daemon.TTL)
 			}
-		}
-		return attributes.Err()
+			return nil
+		})
 	})
 	return daemon, err
 }
@@ -182,51 +178,38 @@ func (n *Netlink) StartDaemon(daemon Daemon) error {
 	if len(daemon.Interface) >= maxInterfaceNameSize {
 		return unix.ENODEV // no interface has such a name
 	}
-	return n.askDaemon(cmdNewDaemon, func(nested *netlink.AttributeEncoder) {
-		nested.Uint32(daemonAttrState, uint32(daemon.Role))
-		nested.String(daemonAttrInterface, daemon.Interface)
-		nested.Uint32(daemonAttrSyncID, daemon.SyncID)
-		if daemon.MaxLength != 0 {
-			nested.Uint16(daemonAttrMaxLength, daemon.MaxLength)
-		}
-		switch {
-		case daemon.Group.Is4():
-			nested.Bytes(daemonAttrGroup, daemon.Group.AsSlice())
-		case daemon.Group.Is6():
-			nested.Bytes(daemonAttrGroup6, daemon.Group.AsSlice())
-		}
-		if daemon.Port != 0 {
-			nested.Uint16(daemonAttrPort, daemon.Port)
-		}
-		if daemon.TTL != 0 {
-			nested.Uint8(daemonAttrTTL, daemon.TTL)
-		}
-	})
+	body, start := appendNested(genetlinkHeader(cmdNewDaemon, familyVersion), cmdAttrDaemon)
+	body = appendUint32(body, daemonAttrState, uint32(daemon.Role))
+	body = appendName(body, daemonAttrInterface, daemon.Interface)
+	body = appendUint32(body, daemonAttrSyncID, daemon.SyncID)
+	if daemon.MaxLength != 0 {
+		body = appendUint16(body, daemonAttrMaxLength, daemon.MaxLength)
+	}
+	switch {
+	case daemon.Group.Is4():
+		body = appendAddress(body, daemonAttrGroup, daemon.Group)
+	case daemon.Group.Is6():
+		body = appendAddress(body, daemonAttrGroup6, daemon.Group)
+	}
+	if daemon.Port != 0 {
+		body = appendUint16(body, daemonAttrPort, daemon.Port)
+	}
+	if daemon.TTL != 0 {
+		body = appendUint8(body, daemonAttrTTL, daemon.TTL)
+	}
+	_, err := n.ask(endNested(body, start))
+	return err
 }
 
 // StopDaemon implements Settings.
 func (n *Netlink) StopDaemon(role Role) error {
-	return n.askDaemon(cmdDelDaemon, func(nested *netlink.AttributeEncoder) {
-		nested.Uint32(daemonAttrState, uint32(role))
-	})
-}
-
-func (n *Netlink) askDaemon(command uint8, encode func(*netlink.AttributeEncoder)) error {
-	attributes := netlink.NewAttributeEncoder()
-	attributes.Nested(cmdAttrDaemon, func(nested *netlink.AttributeEncoder) error {
-		encode(nested)
-		return nil
-	})
-	_, err := n.ask(command, attributes)
+	body, start := appendNested(genetlinkHeader(cmdDelDaemon, familyVersion), cmdAttrDaemon)
+	_, err := n.ask(endNested(appendUint32(body, daemonAttrState, uint32(role)), start))
 	return err
 }
 
-func (n *Netlink) ask(command uint8, attributes *netlink.AttributeEncoder) ([]byte, error) {
+func (n *Netlink) ask(body []byte) ([]byte, error) {
 	if err := n.resolve(); err != nil {
-		return nil, err
-	}
-	body, err := encodeMessage(command, attributes)
-	if err != nil {
 		return nil, err
 	}
 	return n.socket.Get(n.message(body))

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"ipvs-operator.io/helper/address"
@@ -44,14 +45,14 @@ const (
 )
 
 // Change is one write to the kernel. Service is set but for addresses; Destination for real servers; Address for addresses.
-// Before is what an edit replaces.
 type Change struct {
 	Kind        Kind
 	Phase       Phase
 	Service     ipvs.Service
 	Destination ipvs.Destination
 	Address     address.Assigned
-	Before      Before
+	// Before is set for changes of what exists; a pointer, because a full load is tens of thousands of changes without.
+	Before *Before
 	// Deadline of a drain that begins, in words.
 	Deadline string
 }
@@ -93,7 +94,7 @@ func (c Change) Sentence() string {
 	case DeleteVirtualServer:
 		return "delete virtual server " + c.Object()
 	case AddRealServer:
-		return fmt.Sprintf("add real server %s %s to %s", c.Destination.DestinationKey, describeNewDestination(c.Destination), c.Object())
+		return "add real server " + c.Destination.DestinationKey.String() + " " + describeNewDestination(c.Destination) + " to " + c.Object()
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
@@ -129,7 +130,7 @@ func describeService(service ipvs.Service) string {
 }
 
 func describeNewDestination(destination ipvs.Destination) string {
-	text := fmt.Sprintf("weight %d", destination.Weight)
+	text := "weight " + strconv.FormatUint(uint64(destination.Weight), 10)
 	if destination.ForwardingMethod != ipvs.DirectRouting {
 		text += " by " + destination.MethodText()
 	}

@@ -40,13 +40,13 @@ func (p *planner) drain(service ipvs.Service, leaving ipvs.Destination, deadline
 	drained := leaving
 	drained.Weight = 0
 	p.add(Change{Kind: DrainRealServer, Phase: PhaseDrains, Service: service, Destination: drained,
-		Before: Before{Destination: leaving}, Deadline: p.request.Now.WallTime(deadline)})
+		Before: &Before{Destination: leaving}, Deadline: p.request.Now.WallTime(deadline)})
 }
 
 // takeBack ends a drain because the real server is wanted again: in place, so that its connections go on.
 func (p *planner) takeBack(wanted table.VirtualServer, before, destination ipvs.Destination) {
 	if !table.SameDestination(before, destination) {
-		p.add(Change{Kind: UndrainRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination, Before: Before{Destination: before}})
+		p.add(Change{Kind: UndrainRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination, Before: &Before{Destination: before}})
 	}
 }
 

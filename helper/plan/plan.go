@@ -116,6 +116,7 @@ func Make(request Request, owned Ownership, observed Observed, limits Limits) Pl
 	p := &planner{request: request, owned: owned, observed: observed, limits: limits,
 		plan: Plan{Draining: map[drain.Key]drain.Term{}}, deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
 	sorted := slices.SortedFunc(slices.Values(request.Desired), func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
+	p.makeRoom()
 	p.planDeletions()
 	room := p.room()
 	for _, virtualServer := range sorted {
@@ -127,8 +128,35 @@ func Make(request Request, owned Ownership, observed Observed, limits Limits) Pl
 	if request.OnlyAdd {
 		p.keepAdditions()
 	}
-	slices.SortStableFunc(p.plan.Changes, func(a, b Change) int { return int(a.Phase - b.Phase) })
+	p.plan.Changes = inPhases(p.plan.Changes)
 	return p.plan
+}
+
+// inPhases puts the changes of one phase behind those of the phase before, in the order in which they were found.
+func inPhases(changes []Change) []Change {
+	if slices.IsSortedFunc(changes, func(a, b Change) int { return int(a.Phase - b.Phase) }) {
+		return changes
+	}
+	ordered := make([]Change, 0, len(changes))
+	for phase := PhaseNewVirtualServers; phase <= PhaseDeleteVirtualServers; phase++ {
+		for index := range changes {
+			if changes[index].Phase == phase {
+				ordered = append(ordered, changes[index])
+			}
+		}
+	}
+	return ordered
+}
+
+// makeRoom allocates for virtual servers that do not exist yet at once: a full load is tens of thousands of changes.
+func (p *planner) makeRoom() {
+	count := 0
+	for index := range p.request.Desired {
+		if _, exists := p.observed.VirtualServers[p.request.Desired[index].ServiceKey]; !exists {
+			count += 2 + len(p.request.Desired[index].Destinations) // itself, and perhaps its address
+		}
+	}
+	p.plan.Changes = make([]Change, 0, count)
 }
 
 func (p *planner) planDeletions() {
@@ -228,7 +256,7 @@ func (p *planner) planNew(wanted table.VirtualServer) {
 
 func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 	if !table.SameService(wanted.Service, existing.Service) {
-		p.add(Change{Kind: EditVirtualServer, Phase: PhaseEditVirtualServers, Service: wanted.Service, Before: Before{Service: existing.Service}})
+		p.add(Change{Kind: EditVirtualServer, Phase: PhaseEditVirtualServers, Service: wanted.Service, Before: &Before{Service: existing.Service}})
 	}
 	for _, destination := range wanted.Destinations {
 		before, exists := existing.Destination(destination.DestinationKey)
@@ -242,7 +270,7 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 			if destination.Weight == 0 && before.Weight > 0 {
 				phase = PhaseDrains
 			}
-			p.add(Change{Kind: EditRealServer, Phase: phase, Service: wanted.Service, Destination: destination, Before: Before{Destination: before}})
+			p.add(Change{Kind: EditRealServer, Phase: phase, Service: wanted.Service, Destination: destination, Before: &Before{Destination: before}})
 		}
 	}
 	for _, destination := range existing.Destinations {

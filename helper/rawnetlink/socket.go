@@ -33,6 +33,7 @@ type Socket struct {
 	fd       int // -1 when closed
 	sequence uint32
 	buffer   []byte
+	outgoing []byte // what is sent, used again and again
 	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost.
 	ReceiveBuffer int
 }
@@ -161,13 +162,14 @@ func (s *Socket) send(messages []netlink.Message, flags netlink.HeaderFlags) (ui
 		return 0, err
 	}
 	first := s.sequence + 1
-	var buffer []byte
+	buffer := s.outgoing[:0]
 	for _, message := range messages {
 		s.sequence++
 		message.Header.Sequence = s.sequence
 		message.Header.Flags |= flags
 		buffer = appendMessage(buffer, message)
 	}
+	s.outgoing = buffer
 	for {
 		err := unix.Sendto(s.fd, buffer, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 		if errors.Is(err, unix.EINTR) { // answered before the kernel has looked at the messages

@@ -4,8 +4,9 @@ package table
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"ipvs-operator.io/helper/ipvs"
@@ -78,12 +79,15 @@ func Same(a, b VirtualServer) bool {
 
 // Digest is a hash over everything a user sets on a virtual server: equal exactly when Same.
 func Digest(v VirtualServer) [sha256.Size]byte {
-	var text strings.Builder
 	service := comparableService(v.Service)
-	fmt.Fprintf(&text, "%s %s %#x %d/%d %q\n", v.ServiceKey, service.Scheduler, service.Flags, service.Timeout, service.PrefixLength, service.PersistenceEngine)
+	text := make([]byte, 0, 64+64*len(v.Destinations))
+	text = fmt.Appendf(text, "%s %s %#x %d/%d %q\n", v.ServiceKey, service.Scheduler, service.Flags, service.Timeout, service.PrefixLength, service.PersistenceEngine)
 	for _, destination := range v.Destinations {
-		fmt.Fprintf(&text, "%s %d %d %d %d %v\n", destination.DestinationKey, destination.ForwardingMethod, destination.Weight,
-			destination.UpperThreshold, destination.LowerThreshold, destination.Tunnel)
+		text = netip.AddrPortFrom(destination.Address, destination.Port).AppendTo(text)
+		for _, number := range []uint32{uint32(destination.ForwardingMethod), destination.Weight, destination.UpperThreshold, destination.LowerThreshold} {
+			text = strconv.AppendUint(append(text, ' '), uint64(number), 10)
+		}
+		text = append(append(append(text, ' '), destination.Tunnel.String()...), '\n')
 	}
-	return sha256.Sum256([]byte(text.String()))
+	return sha256.Sum256(text)
 }

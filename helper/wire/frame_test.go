@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -86,7 +88,16 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add([]byte(`{"id":1,"op":"ping"}`))
 	f.Add([]byte(`{"id":1,"op":"read","what":"full"}`))
 	f.Add([]byte(`{"id":1,"id":[[[[[[`))
+	examples, _ := filepath.Glob("../testdata/request-*.json")
+	for _, path := range examples {
+		body, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
+		agree(t, body)
 		request, refusal := DecodeRequest(body)
 		set := 0
 		for _, present := range []bool{request.Ping, request.Preflight, request.Read != nil, request.Apply != nil} {

@@ -126,14 +126,14 @@ type sentRealServer struct {
 // malformed request gets an answer that can be matched. The error is always of class protocol.
 func DecodeRequest(body []byte) (Request, *Error) {
 	var header sentHeader
-	request := Request{ID: decodeID(body, &header)}
-	if err := checkSpelling(body); err != nil {
-		return request, malformed(err)
+	members, err := checkSpelling(body)
+	if err != nil {
+		return Request{ID: decodeID(body, &header)}, malformed(err)
 	}
+	request := Request{ID: decodeID(members, &header)}
 	if header.ID == nil || header.Op == nil {
 		return request, malformed(fmt.Errorf("id (a number) and op (a string) are required"))
 	}
-	var err error
 	switch *header.Op {
 	case "ping":
 		request.Ping = true
@@ -279,9 +279,6 @@ func (sent sentVirtualServer) complete() (VirtualServer, error) {
 		if sent.Persistence.Engine != nil {
 			virtualServer.Persistence.Engine = *sent.Persistence.Engine
 		}
-	}
-	if sent.DrainSeconds != nil {
-		virtualServer.DrainSeconds = *sent.DrainSeconds
 	}
 	if sent.DrainSeconds != nil {
 		virtualServer.DrainSeconds = *sent.DrainSeconds
