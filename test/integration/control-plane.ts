@@ -15,12 +15,19 @@ export interface ControlPlane {
   readonly server: string;
   /** PEM of the certificate that signs the API server's own. */
   readonly ca: string;
+  /** Requests that the API server has answered, one line of JSON each (audit.k8s.io/v1 Event); undefined without auditing. */
+  readonly auditLog: string | undefined;
   /** Runs kubectl as the administrator; rejects with its stderr when it fails. */
   kubectl(args: readonly string[], stdin?: string): Promise<string>;
   /** Writes a kubeconfig that authenticates with a token, e.g. one made by `kubectl create token`. */
   kubeconfigFor(token: string): string;
   /** Ends both processes and removes their files. Safe to call twice. */
   stop(): Promise<void>;
+}
+
+export interface ControlPlaneOptions {
+  /** The API server writes down every request. */
+  readonly audited?: boolean;
 }
 
 const BINARY = new URL('../../.build/controlplane', import.meta.url).pathname;
@@ -31,7 +38,7 @@ const READY_WITHIN_MS = 90_000;
  * signal), so an interrupted test run leaves nothing behind. Throws, with the end of the server's log, when the API is not
  * ready within 90 s.
  */
-export async function startControlPlane(): Promise<ControlPlane> {
+export async function startControlPlane({ audited = false }: ControlPlaneOptions = {}): Promise<ControlPlane> {
   if (!existsSync(BINARY)) throw new Error(`${BINARY} does not exist: build the test control plane first (make build)`);
   raiseLoopback();
   const directory = mkdtempSync(join(tmpdir(), 'control-plane-'));
@@ -46,7 +53,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
     writeServiceAccountKey(directory);
     writeFileSync(join(directory, 'tokens.csv'), `${adminToken},admin,admin,system:masters\n`, { mode: 0o600 });
     children.push(run(directory, 'etcd', etcdFlags(directory, Number(etcdPort), Number(etcdPeerPort))));
-    const api = run(directory, 'kube-apiserver', apiServerFlags(directory, Number(etcdPort), Number(apiPort)));
+    const flags = apiServerFlags(directory, Number(etcdPort), Number(apiPort));
+    const api = run(directory, 'kube-apiserver', audited ? [...flags, ...auditFlags(directory)] : flags);
     children.push(api);
     await untilReady(directory, api, Number(apiPort), adminToken);
   } catch (cause) {
@@ -63,7 +71,21 @@ export async function startControlPlane(): Promise<ControlPlane> {
   };
   const kubeconfig = kubeconfigFor(adminToken);
   const kubectl = (args: readonly string[], stdin?: string): Promise<string> => runKubectl(kubeconfig, args, stdin);
-  return { kubeconfig, server, ca, kubectl, kubeconfigFor, stop };
+  const auditLog = audited ? join(directory, AUDIT_LOG) : undefined;
+  return { kubeconfig, server, ca, auditLog, kubectl, kubeconfigFor, stop };
+}
+
+const AUDIT_LOG = 'audit.log';
+
+function auditFlags(directory: string): string[] {
+  const policy = join(directory, 'audit-policy.json');
+  const rules = [{ level: 'Metadata', omitStages: ['RequestReceived', 'ResponseStarted'] }];
+  writeFileSync(policy, JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules }));
+  return [
+    `--audit-policy-file=${policy}`,
+    `--audit-log-path=${join(directory, AUDIT_LOG)}`,
+    '--audit-log-maxsize=2000',
+  ];
 }
 
 function etcdFlags(directory: string, clientPort: number, peerPort: number): string[] {
