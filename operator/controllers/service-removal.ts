@@ -33,6 +33,8 @@ export class ServiceRemoval {
   readonly #options: ServiceRemovalOptions;
   /** What was said last about a removal that waits. */
   readonly #said = new Map<ServiceKey, string>();
+  /** The version of each Service from which our marks were removed, until the watch shows a later one. */
+  readonly #released = new Map<ServiceKey, string>();
 
   constructor(options: ServiceRemovalOptions) {
     this.#options = options;
@@ -41,7 +43,8 @@ export class ServiceRemoval {
   /** Whether a Service that is not wanted still has something of ours. */
   isNeeded(key: ServiceKey, service: LoadBalancedService | undefined): boolean {
     const { book, fleet } = this.#options;
-    if (service?.finalizers.includes(FINALIZER) === true) return true;
+    if (service === undefined) this.#released.delete(key);
+    else if (service.finalizers.includes(FINALIZER) && this.#released.get(key) !== service.resourceVersion) return true;
     if (book.addressesOf(key).length > 0 || book.leavingOf(key).length > 0) return true;
     return [...fleet.members()].some(({ lane }) => lane.has(key));
   }
@@ -83,18 +86,15 @@ export class ServiceRemoval {
     this.#said.delete(key);
   }
 
-  /** Removes our marks from the object: status, where it lives on as something else, then finalizers and annotation. */
+  /** Removes our marks from the object: status, finalizers and annotations. */
   async #letGo(service: LoadBalancedService): Promise<Outcome> {
     const { book, writer, events } = this.#options;
     const { key } = service;
-    if (!service.deleting && (service.ingress.length > 0 || service.conditions.length > 0)) {
-      const cleared = await writer.writeServiceStatus(service, { ingress: [], conditions: [] });
-      const outcome = outcomeOfWrite(cleared, 'clear the status of the Service');
-      if (outcome.kind !== 'done') return outcome;
-    }
     const released = await writer.releaseService(service);
     const outcome = outcomeOfWrite(released, 'remove our finalizer');
     if (outcome.kind !== 'done') return outcome;
+    this.#released.set(key, service.resourceVersion);
+    if (released.kind === 'gone') return DONE;
     const addresses = [...book.addressesOf(key), ...book.leavingOf(key)];
     const message =
       addresses.length > 0 ? `Address ${addresses.join(' and ')} is free again.` : 'Nothing is left on any director.';

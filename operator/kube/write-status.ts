@@ -58,7 +58,9 @@ class ComparingWriter implements ClusterWriter {
 
   async releaseService(service: LoadBalancedService): Promise<WriteResult> {
     let read: Pick<ObjectMeta, 'resourceVersion' | 'finalizers'> = service;
-    if (service.ingress.length > 0 || service.conditions.length > 0) {
+    // One that is being deleted and has no finalizer of others is gone with ours, and its status with it.
+    const lives = !service.deleting || service.finalizers.some((finalizer) => !OURS.includes(finalizer));
+    if (lives && (service.ingress.length > 0 || service.conditions.length > 0)) {
       const { resourceVersion } = service;
       const answer = await this.#applyServiceStatus(service, { resourceVersion }, { loadBalancer: { ingress: [] } });
       if (!answer.ok || !isKubeObject(answer.body)) return this.#serviceResult(service, answer);

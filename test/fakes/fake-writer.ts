@@ -53,6 +53,8 @@ export class FakeWriter implements ClusterWriter {
       finalizers,
       allocatedFromPool: undefined,
       record: undefined,
+      ingress: [],
+      conditions: [],
     });
   }
 
