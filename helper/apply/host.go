@@ -20,7 +20,7 @@ func (e *Engine) planHost(j *job) ([]settings.Change, error) {
 		return nil, nil
 	}
 	desired, problems := settings.Parse(*j.sent.Host)
-	desired = j.granted(desired)
+	desired = e.granted(j, desired)
 	j.around.wanted = desired
 	seen, missing, err := settings.Observe(e.Host, desired)
 	if err != nil {
@@ -40,13 +40,18 @@ func (e *Engine) planHost(j *job) ([]settings.Change, error) {
 	return changes, nil
 }
 
-// granted takes out what the host's policy does not grant.
-func (j *job) granted(desired settings.Desired) settings.Desired {
-	for name := range desired.Sysctls {
-		if err := j.grant.CheckSysctl(name); err != nil {
-			j.around.refuse(wire.ClassPolicy, settings.SysctlObject(name), err)
-			delete(desired.Sysctls, name)
+// granted takes out what the host's policy does not grant. A parameter that has its value already needs no grant: the host's
+// administrator may have set it himself.
+func (e *Engine) granted(j *job, desired settings.Desired) settings.Desired {
+	for name, value := range desired.Sysctls {
+		err := j.grant.CheckSysctl(name)
+		if err == nil {
+			continue
 		}
+		if seen, unread := e.Host.Sysctl(name); unread != nil || seen != value {
+			j.around.refuse(wire.ClassPolicy, settings.SysctlObject(name), err)
+		}
+		delete(desired.Sysctls, name)
 	}
 	if err := j.grant.CheckTimeouts(); desired.Timeouts != nil && err != nil {
 		j.around.refuse(wire.ClassPolicy, settings.TimeoutsObject, err)

@@ -62,6 +62,20 @@ func TestSysctls(t *testing.T) {
 	})
 }
 
+func TestSysctlThatHoldsNeedsNoGrant(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := hostDirector(t, w)
+		wanted := wire.Host{Sysctls: map[string]string{"net.ipv4.vs.expire_nodest_conn": "1"}}
+		clean(t, d.host(t, wanted), "set sysctl net.ipv4.vs.expire_nodest_conn from 0 to 1")
+		d.policy = policyOf("")
+		clean(t, d.host(t, wanted))
+		answer := d.host(t, wire.Host{Sysctls: map[string]string{"net.ipv4.vs.expire_nodest_conn": "0"}})
+		if len(answer.Errors) != 1 || answer.Errors[0].Class != wire.ClassPolicy || answer.Writes != 0 {
+			t.Errorf("answer %+v", answer)
+		}
+	})
+}
+
 func TestSysctlsThatCannotBe(t *testing.T) {
 	for name, row := range map[string]struct {
 		policy, sysctl, value string

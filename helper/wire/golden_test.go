@@ -33,9 +33,10 @@ func TestRequestExamples(t *testing.T) {
 	masqueraded := VirtualServer{Key: Key{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{}, PacketRules: PacketRules{Masquerade: true},
 		RealServers: []RealServer{{"192.0.2.21", 30053, 1, "Masquerading", 0, 0, Tunnel{}}}}
 	for name, want := range map[string]Request{
-		"request-apply-forwarding": {ID: 8, Apply: &Apply{Fence: Fence{3, 22}, Scope: ScopeListed, Interface: "lo", VirtualServers: []VirtualServer{tunnelled, masqueraded}}},
-		"request-ping":             {ID: 1, Ping: true},
-		"request-preflight":        {ID: 6, Preflight: true},
+		"request-apply-forwarding": {ID: 8, Apply: &Apply{Fence: Fence{3, 22}, Scope: ScopeListed, Interface: "lo", VirtualServers: []VirtualServer{tunnelled, masqueraded},
+			Host: &Host{Sysctls: map[string]string{"net.ipv4.vs.conntrack": "1"}, Timeouts: &Timeouts{900, 120, 300}}}},
+		"request-ping":      {ID: 1, Ping: true},
+		"request-preflight": {ID: 6, Preflight: true},
 		"request-apply-host": {ID: 7, Apply: &Apply{Fence: Fence{3, 21}, Scope: ScopeListed, Interface: "lo",
 			VirtualServers: []VirtualServer{{Key: web.Key, Scheduler: "wrr", SchedulerFlags: []string{}, PacketRules: PacketRules{true, []string{"198.51.100.0/24"}, 1400}}},
 			Host: &Host{Sysctls: map[string]string{"net.ipv4.vs.conntrack": "1", "net.ipv4.vs.expire_nodest_conn": "1"}, Timeouts: &Timeouts{900, 120, 300},

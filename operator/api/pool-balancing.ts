@@ -94,6 +94,34 @@ const tunnel = z
     ),
   );
 
+const timeout = (what: string, usual: string) =>
+  z
+    .string()
+    .min(2)
+    .max(16)
+    .default(usual)
+    .describe(`${what}: a duration such as 30s, 5m or 1h30m, up to 744h.`)
+    .meta(
+      checkedBy(
+        {
+          rule: DURATION,
+          message: 'not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m',
+          messageExpression:
+            '"\'" + self + "\' is not a duration: write hours, minutes and seconds such as 30s, 5m or 1h30m"',
+        },
+        {
+          rule: `!${DURATION} || (duration(self) >= duration('1s') && duration(self) <= duration('744h'))`,
+          message: 'timeouts: each at least 1s and at most 744h',
+        },
+      ),
+    );
+
+const timeouts = z.strictObject({
+  tcp: timeout('An idle TCP connection', '15m'),
+  tcpFin: timeout('A TCP connection after FIN', '2m'),
+  udp: timeout('A client and port of UDP without packets', '5m'),
+});
+
 /** The fields of a LoadBalancerPool spec that say how its virtual servers balance. */
 export const poolBalancing = {
   forwardingMethod: z
@@ -134,6 +162,11 @@ export const poolBalancing = {
     .boolean()
     .default(false)
     .describe('One-packet scheduling of UDP ports: each datagram is scheduled alone, without a connection entry.'),
+  timeouts: timeouts
+    .optional()
+    .describe(
+      'How long directors remember idle connections, as ipvsadm --set. The kernel has one set for all virtual servers: of several pools on one director the oldest that has timeouts decides. Absent: left as the host has them.',
+    ),
   persistenceNetmask: z
     .enum(NETMASKS as [string, ...string[]])
     .default('255.255.255.255')
@@ -142,6 +175,14 @@ export const poolBalancing = {
     .enum(WEIGHTS)
     .default('Equal')
     .describe('Weights of the nodes: all 1, or the number of ready pods of the Service on the node.'),
+  nodeSubset: z
+    .int()
+    .min(1)
+    .max(10000)
+    .optional()
+    .describe(
+      'At most so many nodes are real servers of a Service, chosen for each Service by hashing: in large clusters tables stay small, and a node more or less concerns only its share of the Services. Absent: all nodes.',
+    ),
   drain: drain.default({ timeout: '30s' }).describe('What happens to a node that leaves the table of a Service.'),
   ipMode: z
     .enum(['VIP', 'Proxy'])
@@ -183,5 +224,9 @@ export const BALANCING_RULES: readonly ValidationRule[] = [
     rule: "self.backends == 'Nodes' || !has(self.nodeSelector)",
     message:
       'nodeSelector: with backends Pods the pods of all nodes are used; remove nodeSelector or use backends Nodes',
+  },
+  {
+    rule: "self.backends == 'Nodes' || !has(self.nodeSubset)",
+    message: 'nodeSubset: with backends Pods the real servers are pods; remove nodeSubset or use backends Nodes',
   },
 ];

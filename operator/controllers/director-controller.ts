@@ -1,4 +1,5 @@
 import { directorStatus } from '../core/director-status.ts';
+import { hostSettings } from '../core/host-settings.ts';
 import { count } from '../lib/list-in-words.ts';
 import type { Director } from '../model/director.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
@@ -104,7 +105,11 @@ export class DirectorController {
   }
 
   #specOf(name: string, director: Parsed<Director>): LaneSpec {
-    if (director.ok) return laneSpec(director.value, this.#options.keys.privateKey(director.value.secretName));
+    if (director.ok) {
+      const pools = [...this.#options.cluster.pools()].flatMap((pool) => (pool.ok ? [pool.value] : []));
+      const key = this.#options.keys.privateKey(director.value.secretName);
+      return laneSpec(director.value, key, hostSettings(director.value, pools));
+    }
     return {
       ok: false,
       trouble: { reason: 'InvalidSpec', message: `Director ${name}: ${director.problems.join(' ')}` },

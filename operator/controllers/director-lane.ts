@@ -77,7 +77,7 @@ export class DirectorLane {
       this.#notBefore = 0;
       this.#session?.close();
     } else if (spec.ok) {
-      this.#session?.adjust(spec.director);
+      this.#session?.adjust(spec.director, spec.host);
     }
     this.#wake.raise();
     this.#state.announce();
@@ -220,6 +220,7 @@ export class DirectorLane {
     this.#session = new LaneSession({
       session,
       director,
+      host: this.#spec.ok ? this.#spec.host : undefined,
       options: this.#options,
       timing: this.#timing,
       table: this.#table,

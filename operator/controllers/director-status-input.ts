@@ -11,6 +11,7 @@ export function directorStatusInput(director: Parsed<Director>, report: LaneRepo
     link: linkOf(report),
     table: tableOf(report),
     hello: report.hello,
+    hostRefusals: report.hostRefusals,
     counts: report.counts,
     totalWrites: report.totalWrites,
     lastSyncTime: report.lastSyncTime === undefined ? undefined : formatTime(report.lastSyncTime),

@@ -39,6 +39,8 @@ export interface LaneReport {
   readonly appliedGeneration: number | undefined;
   /** When the last apply was confirmed, in milliseconds since the epoch. */
   readonly lastSyncTime: number | undefined;
+  /** What of the host's settings it does not have; undefined before any were asked for. */
+  readonly hostRefusals: readonly string[] | undefined;
   readonly held: HeldRemovals | undefined;
   /** Differences that others made and that are left alone (driftPolicy Report). */
   readonly drift: string | undefined;

@@ -1,5 +1,6 @@
 import { backoff } from '../lib/backoff.ts';
 import type { Director } from '../model/director.ts';
+import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { LaneOptions, LaneTiming } from './lane-options.ts';
 import type { LaneState } from './lane-state.ts';
@@ -26,6 +27,7 @@ const REFUSALS_UNTIL_NOT_READY = 3;
 export interface LaneSessionParts {
   readonly session: DirectorSession;
   readonly director: Director;
+  readonly host: HostSettings | undefined;
   readonly options: LaneOptions;
   readonly timing: LaneTiming;
   readonly table: LaneTable;
@@ -44,6 +46,7 @@ export class LaneSession {
   readonly #parts: LaneSessionParts;
   readonly #linger: Pause;
   #director: Director;
+  #host: HostSettings | undefined;
   #ended: DirectorFailure | undefined;
   #closed = false;
   #refusals = 0;
@@ -58,9 +61,10 @@ export class LaneSession {
 
   constructor(parts: LaneSessionParts) {
     this.#parts = parts;
-    const { session, director, options, state, timing, onEnded } = parts;
+    const { session, director, host, options, state, timing, onEnded } = parts;
     const { hello } = session;
     this.#director = director;
+    this.#host = host;
     this.#linger = new Pause(options.clock);
     this.#highest = { epoch: hello.epoch, generation: hello.generation };
     void session.ended.then((failure) => {
@@ -85,10 +89,12 @@ export class LaneSession {
     this.#parts.session.close();
   }
 
-  /** The Director object has changed in something that needs no new session. */
-  adjust(director: Director): void {
-    if (director.interface !== this.#director.interface) this.#syncNeeded = true;
+  /** The Director object, or what its pools need of the host, has changed in something that needs no new session. */
+  adjust(director: Director, host: HostSettings | undefined): void {
+    const otherHost = JSON.stringify(host) !== JSON.stringify(this.#host);
+    if (director.interface !== this.#director.interface || otherHost) this.#syncNeeded = true;
     this.#director = director;
+    if (otherHost) this.#host = host;
   }
 
   /** Milliseconds until something may be sent again. */
@@ -134,7 +140,7 @@ export class LaneSession {
       state.drift = undefined;
       this.#prove(state.tableHash);
       this.#refusals = 0;
-      this.#syncNeeded = this.#director.interface !== context.interface;
+      this.#syncNeeded = this.#director.interface !== context.interface || this.#host !== context.host;
     }
     this.#conclude(step);
   }
@@ -211,6 +217,10 @@ export class LaneSession {
       fence,
       clock,
       interface: this.#director.interface,
+      host: this.#host,
+      onHost: (refusals) => {
+        state.hostRefusals = refusals;
+      },
       onApplied: (result, generation) => {
         this.#provenHash = undefined;
         state.applied(result, generation);

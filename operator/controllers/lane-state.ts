@@ -34,6 +34,8 @@ export class LaneState {
   #appliedGeneration: number | undefined;
   #lastSyncTime: number | undefined;
   #hello: HelperHello | undefined;
+  /** What of the host's settings it does not have, one sentence each; undefined before any were asked for. */
+  hostRefusals: readonly string[] | undefined;
   held: HeldRemovals | undefined;
   drift: string | undefined;
 
@@ -82,6 +84,7 @@ export class LaneState {
       totalWrites: this.#totalWrites,
       appliedGeneration: this.#appliedGeneration,
       lastSyncTime: this.#lastSyncTime,
+      hostRefusals: this.hostRefusals,
       held: this.held,
       drift: this.drift,
     };

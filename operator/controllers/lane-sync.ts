@@ -1,5 +1,6 @@
 import { guardRemovals } from '../core/guard.ts';
 import { listInWords } from '../lib/list-in-words.ts';
+import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { formatVirtualServerKey, type VirtualServerKeyText } from '../model/virtual-server.ts';
 import type { KeyFailure } from './lane-entries.ts';
@@ -31,6 +32,10 @@ export interface SyncContext {
   readonly clock: Clock;
   /** Interface of the director that carries the VIPs. */
   readonly interface: string;
+  /** What shall hold on the director as a whole. */
+  readonly host: HostSettings | undefined;
+  /** Called with what of that the director refuses, in sentences. */
+  readonly onHost: (refusals: readonly string[]) => void;
   /** Called with the fencing generation after each apply that was carried out. */
   readonly onApplied: (result: ApplyResult, generation: number) => void;
   readonly onRead: (result: ReadKeysResult) => void;
@@ -78,8 +83,38 @@ export async function fullSync(context: SyncContext): Promise<{ readonly step: S
     const held = { count: unexplained.length, message: step.error.message };
     return { step: await syncInParts(context, explained), ...(unexplained.length > 0 && { held }) };
   }
+  const first = await sendHost(context);
+  if (first.kind !== 'done') return { step: first };
   const step = await syncInParts(context, verdict.allowed ? [...explained, ...unexplained] : explained);
   return verdict.allowed ? { step } : { step, held: { count: verdict.unexplained.length, message: verdict.message } };
+}
+
+/** The host's settings by themselves, where no request carries the whole table. */
+async function sendHost(context: SyncContext): Promise<Step> {
+  const { session, fence, host } = context;
+  if (host === undefined) return { kind: 'done' };
+  const pair = fence.next();
+  if (pair === undefined) return { kind: 'notLeading' };
+  const empty = { virtualServers: [], absent: [] };
+  const answer = await session.apply({
+    ...pair,
+    ...empty,
+    dryRun: false,
+    scope: 'listed',
+    interface: context.interface,
+    host,
+  });
+  if (answer.kind !== 'ok') return answer;
+  context.onApplied(answer.value, pair.generation);
+  context.onHost(hostRefusals(answer.value));
+  return { kind: 'done' };
+}
+
+/** How the helper names what belongs to no virtual server. */
+const HOST_OBJECT = /^(sysctl |timeouts$)/;
+
+function hostRefusals({ errors }: ApplyResult): readonly string[] {
+  return errors.flatMap(({ object, message }) => (HOST_OBJECT.test(object ?? '') ? [`${message}.`] : []));
 }
 
 async function syncInParts(context: SyncContext, absent: Batch['absent']): Promise<Step> {
@@ -116,9 +151,11 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
     interface: context.interface,
     virtualServers: possible,
     absent: scope === 'all' ? [] : batch.absent,
+    ...(scope === 'all' && context.host && { host: context.host }),
   });
   if (answer.kind === 'ok') {
     context.onApplied(answer.value, pair.generation);
+    if (scope === 'all' && context.host !== undefined) context.onHost(hostRefusals(answer.value));
     context.onTouched(table.confirm(batch, new Map([...failures, ...failuresOf(answer.value, clock)])));
     return { kind: 'done' };
   }

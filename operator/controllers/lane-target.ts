@@ -1,15 +1,22 @@
 import type { Director } from '../model/director.ts';
+import type { HostSettings } from '../model/host-settings.ts';
 import type { LaneTrouble } from './lane-report.ts';
 import type { DirectorTarget, HelperHello, KeyLookup } from './ports.ts';
 
 /** What a lane shall connect to, or why it cannot. */
 export type LaneSpec =
-  | { readonly ok: true; readonly director: Director; readonly privateKey: string }
+  | {
+      readonly ok: true;
+      readonly director: Director;
+      readonly privateKey: string;
+      /** What its pools need of the host as a whole. */
+      readonly host?: HostSettings;
+    }
   | { readonly ok: false; readonly trouble: LaneTrouble };
 
 /** Derives a lane's target from a Director and its key. */
-export function laneSpec(director: Director, key: KeyLookup): LaneSpec {
-  if (key.ok) return { ok: true, director, privateKey: key.privateKey };
+export function laneSpec(director: Director, key: KeyLookup, host?: HostSettings): LaneSpec {
+  if (key.ok) return { ok: true, director, privateKey: key.privateKey, ...(host && { host }) };
   return { ok: false, trouble: { reason: key.reason, message: key.message } };
 }
 

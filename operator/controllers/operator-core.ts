@@ -190,6 +190,8 @@ class OperatorCore implements Operator {
     this.#addServices(this.#tally.servicesOf(name));
     this.#addServices(this.#book.waiting());
     this.#addAllPools();
+    // What its pools need of the host may be another thing now.
+    for (const { lane } of this.#fleet.members()) this.#directorQueue.add(lane.name);
   }
 
   /** A host has another address: pools may have lost or won it. */

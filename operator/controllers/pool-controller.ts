@@ -1,8 +1,11 @@
 import type { AddressBook } from '../core/address-book.ts';
 import { describeTaken } from '../core/host-addresses.ts';
+import { timeoutsCondition } from '../core/host-settings.ts';
 import { findOverlaps } from '../core/pool-overlaps.ts';
 import { poolStatus } from '../core/pool-status.ts';
 import { formatTime } from '../lib/format-time.ts';
+import type { AddressPool } from '../model/address-pool.ts';
+import type { Condition } from '../model/condition.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember } from './director-fleet.ts';
 import type { HostGuard } from './host-guard.ts';
 import { DONE, type Outcome } from './outcome.ts';
@@ -56,6 +59,7 @@ export class PoolController {
       ...(taken.length > 0 && { hostAddresses: describeTaken(taken) }),
       directors: members.map(directorOf),
       virtualServers: tally.virtualServersOf(name),
+      timeouts: pool.ok ? this.#timeoutsOf(pool.value, members) : undefined,
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
     });
     const urgent = urgentPart(status);
@@ -68,6 +72,11 @@ export class PoolController {
     if (result.kind === 'conflict') return { kind: 'retry', cause: 'the pool changed meanwhile' };
     this.#pacer.written(name, urgent, status);
     return DONE;
+  }
+
+  #timeoutsOf(pool: AddressPool, members: readonly FleetMember[]): Condition | undefined {
+    const directors = members.flatMap(({ director }) => (director.ok ? [director.value] : []));
+    return timeoutsCondition(pool, this.#options.hosts.pools(), directors);
   }
 }
 

@@ -2,6 +2,7 @@ import type { AddressPool } from '../model/address-pool.ts';
 import type { AllocationRecord } from '../model/allocation-record.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
+import type { HostSettings } from '../model/host-settings.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
@@ -170,6 +171,8 @@ export interface ApplyRequest {
   readonly interface: string;
   readonly virtualServers: readonly VirtualServer[];
   readonly absent: readonly VirtualServerKey[];
+  /** What shall hold on the director as a whole; absent: it stays as it is. */
+  readonly host?: HostSettings;
 }
 
 export type HelperErrorClass = 'retry' | 'permanent' | 'object' | 'policy' | 'fenced' | 'collision' | 'protocol';

@@ -111,8 +111,9 @@ export class ServiceController {
     this.#count(key);
     this.#options.onPoolUse(decision.pool);
     const outcome = await this.#publish(current, decision, placement);
-    const { correctInMs } = record;
-    return outcome.kind === 'done' && correctInMs > 0 ? { kind: 'retryAfter', milliseconds: correctInMs } : outcome;
+    if (outcome.kind !== 'done') return outcome;
+    const again = [record.correctInMs, placement.dueMs ?? 0].filter((milliseconds) => milliseconds > 0);
+    return again.length > 0 ? { kind: 'retryAfter', milliseconds: Math.min(...again) } : outcome;
   }
 
   /** The addresses of a Service; one whose wishes cannot be read keeps what it has and gets nothing new. */

@@ -1,4 +1,5 @@
 import type { AddressBook } from '../core/address-book.ts';
+import { type DampedWeights, dampWeights, type SentWeights } from '../core/damped-weights.ts';
 import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
 import { reservedAddresses } from '../core/reserved-addresses.ts';
 import type { DirectorConfirmation } from '../core/service-status.ts';
@@ -7,8 +8,9 @@ import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import { type LoadBalancedService, type ServiceKey, serviceKey } from '../model/load-balanced-service.ts';
 import type { PortProblem } from '../model/port-problem.ts';
+import type { VirtualServer } from '../model/virtual-server.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
-import type { Cluster } from './ports.ts';
+import type { Clock, Cluster } from './ports.ts';
 
 /** What has been asked of the directors for one Service, and what they have said so far. */
 export interface Placement {
@@ -19,6 +21,8 @@ export interface Placement {
   readonly problems: readonly string[];
   readonly portProblems: readonly PortProblem[];
   readonly notes: readonly string[];
+  /** In how many milliseconds to place it again, because weights wait. */
+  readonly dueMs?: number;
   /** A director has not said yet whether it can be reached: too early to tell people anything about it. */
   readonly undecided: boolean;
   /** Every director that has to let go of something has confirmed that it has. */
@@ -31,6 +35,7 @@ export interface PlacementParts {
   readonly book: AddressBook;
   /** Nodes that may be real servers. */
   readonly nodes: () => Iterable<ClusterNode>;
+  readonly clock: Pick<Clock, 'monotonic'>;
 }
 
 /**
@@ -41,6 +46,9 @@ export class ServicePlacement {
   readonly #parts: PlacementParts;
   /** Services first claimed by this process: a lane that never had them cannot hold them. */
   readonly #bornHere = new Set<ServiceKey>();
+
+  /** What was asked for last, and when. */
+  readonly #sent = new Map<ServiceKey, SentWeights>();
 
   constructor(parts: PlacementParts) {
     this.#parts = parts;
@@ -76,7 +84,12 @@ export class ServicePlacement {
     // An address that is given up is served until the status shows it no more.
     const kept = book.leavingOf(key).filter(isPublished);
     const givingUp = book.leavingOf(key).filter((address) => !isPublished(address));
-    const { virtualServers, problems, portProblems, notes } = desiredVirtualServers({
+    const {
+      virtualServers: wanted,
+      problems,
+      portProblems,
+      notes,
+    } = desiredVirtualServers({
       service,
       endpoints: cluster.endpoints(key),
       nodes: this.#parts.nodes(),
@@ -86,6 +99,7 @@ export class ServicePlacement {
     });
     // With a problem nothing is published, and what is not published has no business on a director; what is goes on as it can.
     if (problems.length > 0 && service.ingress.length === 0) return this.#freeze(service, pool, problems);
+    const { virtualServers, dueMs } = this.#damped(key, wanted);
     const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
     const unpublished = addresses.filter((address) => !isPublished(address));
@@ -115,6 +129,7 @@ export class ServicePlacement {
       problems,
       portProblems,
       notes,
+      ...(dueMs !== undefined && { dueMs }),
       undecided: chosen.some(isUndecided),
       vacated:
         kept.length === 0 &&
@@ -164,8 +179,20 @@ export class ServicePlacement {
 
   /** The Service is gone from every director, and this has been acted on. */
   forget(key: ServiceKey): void {
+    this.#sent.delete(key);
     this.#bornHere.delete(key);
     for (const { lane } of this.#parts.fleet.members()) lane.forget(key);
+  }
+
+  #damped(key: ServiceKey, wanted: readonly VirtualServer[]): DampedWeights {
+    // Only weights that count pods are worth remembering.
+    if (!wanted.some(({ realServers }) => realServers.some(({ weight }) => weight > 1))) {
+      this.#sent.delete(key);
+      return { virtualServers: wanted, at: 0 };
+    }
+    const damped = dampWeights(this.#sent.get(key), wanted, this.#parts.clock.monotonic());
+    this.#sent.set(key, damped);
+    return damped;
   }
 
   #reserved(): ReadonlyMap<IpAddress, string> {

@@ -2,6 +2,7 @@ import type { Condition } from '../model/condition.ts';
 import type { Director } from '../model/director.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { DirectorStatus } from '../model/status.ts';
+import { hostCondition } from './host-condition.ts';
 
 /** Whether there is a session with the director's helper. Times are RFC 3339 texts: see lib/format-time.ts. */
 export type DirectorLink =
@@ -52,6 +53,8 @@ export interface DirectorStatusInput {
         readonly problems: readonly string[];
       }
     | undefined;
+  /** What of the settings that pools need the host does not have; undefined before any were asked for. */
+  readonly hostRefusals?: readonly string[] | undefined;
   /** As last read. */
   readonly counts?:
     | {
@@ -74,9 +77,11 @@ export function directorStatus(input: DirectorStatusInput): DirectorStatus {
   const observedGeneration = director.ok ? director.value.generation : director.generation;
   const conditions = [connected(input), compatible(input), inSync(input)];
   const all = [...conditions, ready(input, conditions)];
+  // It serves all the same: nothing that the message of the whole shall be about.
+  const host = hostCondition(input.hostRefusals);
   return {
     observedGeneration,
-    conditions: all.map((condition) => ({ ...condition, observedGeneration })),
+    conditions: [...all, ...(host ? [host] : [])].map((condition) => ({ ...condition, observedGeneration })),
     ...(hello && {
       helper: {
         version: hello.version,

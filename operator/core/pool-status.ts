@@ -17,6 +17,8 @@ export interface PoolStatusInput {
   readonly directors: readonly PoolDirectorStatus[];
   /** Virtual servers that Services of this pool shall have on each director. */
   readonly virtualServers: number;
+  /** Whether the timeouts that it asks for hold. */
+  readonly timeouts?: Condition | undefined;
   /** What the removal guard says while it holds a change back. */
   readonly changeHeld?: string | undefined;
 }
@@ -34,6 +36,7 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
     directorsSelected(input),
     held(input),
   ];
+  if (input.timeouts !== undefined) conditions.push(input.timeouts);
   return {
     observedGeneration,
     conditions: conditions.map((condition) => ({ ...condition, observedGeneration })),

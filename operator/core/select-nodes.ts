@@ -1,3 +1,4 @@
+import { rendezvous } from '../lib/rendezvous.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import { matchesSelector } from '../model/labels.ts';
@@ -9,7 +10,7 @@ import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL } from '../model/names.ts
  * the pool's nodeSelector, and with externalTrafficPolicy Local only those with a ready local endpoint or, where none is
  * ready, a serving terminating one (kube-proxy forwards to it, KEP-1669). NotReady and cordoned nodes stay: their kube-proxy
  * may well be working, and leaving would break connections that live. A new node joins when it has been Ready once: before,
- * its kube-proxy knows no Service yet, and clients sent there are refused.
+ * its kube-proxy knows no Service yet, and clients sent there are refused. With nodeSubset each Service has its own choice of these.
  */
 export function selectNodes(
   nodes: Iterable<ClusterNode>,
@@ -18,9 +19,11 @@ export function selectNodes(
   endpoints: ServiceEndpoints,
 ): readonly ClusterNode[] {
   const isLocal = service.externalTrafficPolicy === 'Local';
-  return eligibleNodes(nodes, pool)
-    .filter(({ name }) => !isLocal || hasLocalEndpoint(name, endpoints))
-    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const eligible = eligibleNodes(nodes, pool).filter(({ name }) => !isLocal || hasLocalEndpoint(name, endpoints));
+  const { nodeSubset = Number.POSITIVE_INFINITY } = pool.balancing;
+  return [...rendezvous(service.key, eligible, nodeSubset, ({ name }) => name)].sort((a, b) =>
+    a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+  );
 }
 
 /** The nodes that may be real servers of some Service of the pool, in no particular order. */

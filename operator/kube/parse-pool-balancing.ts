@@ -3,6 +3,7 @@ import type { loadBalancerPoolSpec } from '../api/load-balancer-pool.ts';
 import { NETMASKS } from '../api/pool-balancing.ts';
 import { parseDuration } from '../lib/parse-duration.ts';
 import { type BalancingOptions, LONGEST_DRAIN_SECONDS } from '../model/balancing-options.ts';
+import { type ConnectionTimeouts, LONGEST_TIMEOUT_SECONDS } from '../model/host-settings.ts';
 import type { Tunnel } from '../model/virtual-server.ts';
 
 type Spec = z.output<typeof loadBalancerPoolSpec>;
@@ -21,8 +22,10 @@ export function balancingOptions(spec: Spec): BalancingOptions {
     schedulerFlags: spec.schedulerFlags ?? [],
     connectionThresholds,
     udpOnePacket,
+    ...(spec.timeouts && { timeouts: parseTimeouts(spec.timeouts) }),
     persistencePrefixLength: 32 - NETMASKS.indexOf(spec.persistenceNetmask),
     weights,
+    ...(spec.nodeSubset !== undefined && { nodeSubset: spec.nodeSubset }),
     drainSeconds: parseDuration(drain.timeout) ?? 0,
   };
 }
@@ -45,7 +48,7 @@ export function balancingProblems(spec: Spec): readonly string[] {
     );
   if (ipMode === 'Proxy' && forwardingMethod !== 'Masquerading')
     problems.push(`spec.ipMode: Proxy does not work with ${forwardingMethod}; remove ipMode or use Masquerading.`);
-  problems.push(...forwardingProblems(spec), ...backendProblems(spec));
+  problems.push(...forwardingProblems(spec), ...backendProblems(spec), ...timeoutProblems(spec));
   return problems;
 }
 
@@ -62,7 +65,7 @@ function forwardingProblems({ tunnel, snat, forwardingMethod }: Spec): readonly 
   return problems;
 }
 
-function backendProblems({ backends, forwardingMethod, weights, nodeSelector }: Spec): readonly string[] {
+function backendProblems({ backends, forwardingMethod, weights, nodeSelector, nodeSubset }: Spec): readonly string[] {
   if (backends === 'Nodes') return [];
   const problems: string[] = [];
   if (forwardingMethod === 'DirectRouting')
@@ -70,7 +73,22 @@ function backendProblems({ backends, forwardingMethod, weights, nodeSelector }: 
   if (weights !== 'Equal') problems.push(`spec.weights: ${weights} has no meaning with backends Pods; remove weights.`);
   if (nodeSelector !== undefined)
     problems.push('spec.nodeSelector: has no meaning with backends Pods; remove nodeSelector or use backends Nodes.');
+  if (nodeSubset !== undefined)
+    problems.push('spec.nodeSubset: has no meaning with backends Pods; remove nodeSubset or use backends Nodes.');
   return problems;
+}
+
+function timeoutProblems({ timeouts }: Spec): readonly string[] {
+  return Object.entries(timeouts ?? {}).flatMap(([name, text]) => {
+    const seconds = parseDuration(text) ?? 0;
+    if (seconds >= 1 && seconds <= LONGEST_TIMEOUT_SECONDS) return [];
+    return [`spec.timeouts.${name}: '${text}' is no duration from 1s to 744h; write for example 30s, 5m or 1h30m.`];
+  });
+}
+
+function parseTimeouts({ tcp, tcpFin, udp }: NonNullable<Spec['timeouts']>): ConnectionTimeouts {
+  const seconds = (text: string) => parseDuration(text) ?? 0;
+  return { tcpSeconds: seconds(tcp), tcpFinSeconds: seconds(tcpFin), udpSeconds: seconds(udp) };
 }
 
 function parseTunnel({ tunnel }: Spec): Tunnel {

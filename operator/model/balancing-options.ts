@@ -1,3 +1,4 @@
+import type { ConnectionTimeouts } from './host-settings.ts';
 import type { ForwardingMethod, Scheduler, SchedulerFlag, Tunnel } from './virtual-server.ts';
 
 /** How real servers of a virtual server are weighted: all 1, or by the number of ready pods on the node. */
@@ -25,9 +26,13 @@ export interface BalancingOptions {
   readonly schedulerFlags: readonly SchedulerFlag[];
   readonly connectionThresholds: { readonly upper: number; readonly lower: number };
   readonly udpOnePacket: boolean;
+  /** Of the directors as a whole; absent: left as they are. */
+  readonly timeouts?: ConnectionTimeouts;
   /** Prefix length for persistence, IPv4 only; IPv6 persistence is always per address (/128). */
   readonly persistencePrefixLength: number;
   readonly weights: Weights;
+  /** At most so many nodes serve a Service; absent: all. */
+  readonly nodeSubset?: number;
   /** Longest time at weight 0 before a real server that leaves is removed, 0 … 86,400 seconds. */
   readonly drainSeconds: number;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ApplyRequest, ApplyResult, HelperError, HelperHello, ReadKeysResult } from '../controllers/ports.ts';
+import type { HostSettings } from '../model/host-settings.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
 import type { RealServer, Tunnel, VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 import { type EncodedFrame, encodeFrame } from './frames.ts';
@@ -28,11 +29,18 @@ export function encodeRequest(id: number, request: WireRequest): EncodedFrame {
     interface: request.interface,
     virtualServers: request.virtualServers.map(wireVirtualServer),
     absent: request.absent.map(wireKey),
+    ...(request.host && { host: wireHost(request.host) }),
   });
 }
 
 function wireKey({ address, port, protocol }: VirtualServerKey): object {
   return { address, port, protocol };
+}
+
+function wireHost({ sysctls, timeouts }: HostSettings): object {
+  if (timeouts === undefined) return { sysctls };
+  const { tcpSeconds, tcpFinSeconds, udpSeconds } = timeouts;
+  return { sysctls, timeouts: { tcpSeconds, tcpFinSeconds, udpSeconds } };
 }
 
 function wireVirtualServer(virtualServer: VirtualServer): object {

@@ -10,6 +10,7 @@ import {
 
 /** The order in which the helper makes changes: capacity comes before it goes, an address goes up last and comes down first. */
 const PHASES = [
+  'host',
   'new virtual servers',
   'real servers',
   'virtual servers',

@@ -11,6 +11,8 @@ export interface FakePolicy {
   readonly realServers: readonly string[];
   /** Interfaces that may carry virtual addresses. */
   readonly interfaces: readonly string[];
+  /** Kernel parameters by name or `*`, and timeouts; what is not named may not be set. */
+  readonly host?: { readonly sysctls: readonly string[]; readonly timeouts: boolean };
 }
 
 /** Which rule of the policy forbids the virtual server, if any. */

@@ -24,6 +24,7 @@ import {
   virtualServerRemoval,
 } from './fake-director-changes.ts';
 import { FakeDirectorDrains } from './fake-director-drains.ts';
+import { FakeDirectorHost, NO_CONNTRACK } from './fake-director-host.ts';
 import { type FakePolicy, forbidden, insideAny, nonsense } from './fake-director-refusals.ts';
 
 /** Why one virtual server is not as requested; its key is added. */
@@ -58,6 +59,8 @@ export class FakeDirectorTable {
   #held = new Map<IpAddress, string>();
   #ownAddresses = new Map<IpAddress, string>();
   #drains: FakeDirectorDrains;
+  /** The kernel's own settings. */
+  readonly host = new FakeDirectorHost();
 
   /** @param now - monotonic milliseconds, for drains */
   constructor(policy: FakePolicy, now: () => number = () => performance.now()) {
@@ -190,6 +193,7 @@ export class FakeDirectorTable {
 
   #carryOut(request: ApplyRequest): Progress {
     const progress: Progress = { changes: [], errors: [], failed: [], wanted: new Set(), touched: new Set() };
+    if (request.host !== undefined) this.host.set(request.host, this.policy, progress);
     const named = [...request.virtualServers, ...request.absent].map(formatVirtualServerKey);
     const twice = new Set(named.filter((each, index) => named.indexOf(each) !== index));
     for (const desired of request.virtualServers.toSorted(compareVirtualServerKeys)) {
@@ -229,6 +233,8 @@ export class FakeDirectorTable {
     const object = formatVirtualServerKey(desired);
     const problem = isTwice ? 'it is listed more than once' : nonsense(desired);
     if (problem !== undefined) return { class: 'object', message: problem };
+    if (desired.masquerade === true && !this.host.tracksConnections)
+      return { class: 'permanent', message: NO_CONNTRACK };
     const rule = forbidden(this.policy, desired);
     if (rule !== undefined) return { class: 'policy', message: rule };
     if (writes && this.#kernel.has(object) && !this.#ledger.has(object)) {
@@ -311,6 +317,7 @@ export class FakeDirectorTable {
     copy.#held = new Map(this.#held);
     copy.#ownAddresses = new Map(this.#ownAddresses);
     copy.#drains = this.#drains.copy();
+    copy.host.become(this.host);
     return copy;
   }
 }

@@ -19,6 +19,7 @@ const POLICY = {
       ports: ['1-65535'],
       forwardingMethods: ['DirectRouting', 'Tunneling', 'Masquerading'],
       interfaces: ['lo', 'dummy0'],
+      host: { sysctls: ['*'], timeouts: true },
     },
   },
 };

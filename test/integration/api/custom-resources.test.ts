@@ -93,6 +93,14 @@ const badPools: readonly Refusal[] = [
     { forwardingMethod: 'Tunneling', tunnel: { mssClamp: 500 } },
     /spec\.tunnel\.mssClamp.*greater than or equal to 536/,
   ],
+  [
+    'a subset of nodes for pods',
+    { backends: 'Pods', forwardingMethod: 'Masquerading', nodeSubset: 3 },
+    /nodeSubset: with backends Pods/,
+  ],
+  ['a subset of no node', { nodeSubset: 0 }, /spec\.nodeSubset.*greater than or equal to 1/],
+  ['a timeout without a unit', { timeouts: { tcp: '900' } }, /spec\.timeouts\.tcp.*'900' is not a duration/],
+  ['a timeout of nothing', { timeouts: { udp: '0s' } }, /timeouts: each at least 1s and at most 744h/],
   ['pods by direct routing', { backends: 'Pods' }, /backends: pods are on no layer-2 network/],
   [
     'weights of pods',

@@ -75,6 +75,54 @@ describe('DirectorLane', () => {
       ].join(' '),
     );
 
+  describe('what its pools need of the host', () => {
+    const conntrack = { sysctls: { 'net.ipv4.vs.conntrack': '1' } };
+    const grant = { sysctls: ['*'], timeouts: true };
+
+    it('goes with the whole table, and again when it changes, and no more', async () => {
+      host.table.policy = { ...host.table.policy, host: grant };
+      lane.assign(WEB, [web]);
+      lane.configure(laneSpec(aDirector(), KEY, conntrack));
+      lane.start();
+      await clock.advance(1_000);
+      assert.equal(host.table.host.sysctl('net.ipv4.vs.conntrack'), '1');
+      assert.deepEqual(requests(), ['all TCP 203.0.113.10:80']);
+      lane.configure(laneSpec(aDirector(), KEY, conntrack));
+      await clock.advance(1_000);
+      assert.equal(requests().length, 1);
+      const timeouts = { tcpSeconds: 60, tcpFinSeconds: 30, udpSeconds: 10 };
+      lane.configure(laneSpec(aDirector(), KEY, { ...conntrack, timeouts }));
+      await clock.advance(1_000);
+      assert.deepEqual(host.table.host.timeouts, timeouts);
+      assert.equal(requests().length, 2);
+      assert.deepEqual(lane.report().hostRefusals, []);
+    });
+
+    it('is told when it is not granted, and the table is filled all the same', async () => {
+      lane.assign(WEB, [web]);
+      lane.configure(laneSpec(aDirector(), KEY, conntrack));
+      lane.start();
+      await clock.advance(1_000);
+      assert.equal(lane.ready, true);
+      assert.deepEqual(table(), ['TCP 203.0.113.10:80']);
+      assert.match(
+        lane.report().hostRefusals?.join() ?? '',
+        /^sysctl net\.ipv4\.vs\.conntrack: policy rule .* does not grant/,
+      );
+    });
+
+    it('goes by itself where the table does not go in one request', async () => {
+      host.table.policy = { ...host.table.policy, host: grant };
+      lane.assign(WEB, [web]);
+      lane.freeze(DNS, []);
+      lane.configure(laneSpec(aDirector(), KEY, conntrack));
+      lane.start();
+      await clock.advance(1_000);
+      assert.deepEqual(requests(), ['listed', 'listed TCP 203.0.113.10:80']);
+      assert.equal(host.table.host.sysctl('net.ipv4.vs.conntrack'), '1');
+    });
+  });
+
   describe('what the director cannot do', () => {
     it('is not sent but told, and the rest goes on', async () => {
       host.hello = { capabilities: { ...CAPABILITIES, schedulers: ['mh', 'rr'] } };

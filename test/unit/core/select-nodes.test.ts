@@ -53,4 +53,30 @@ describe('selectNodes', () => {
       ['ready', 'terminating'],
     );
   });
+
+  describe('with nodeSubset', () => {
+    const pool = aPool({ balancing: { nodeSubset: 2 } });
+    const all = ['a', 'b', 'c', 'd'].map((name) => aNode({ name }));
+    const chosen = (nodes: typeof all, service = aService()) =>
+      selectNodes(nodes, pool, service, endpoints({ a: 1, c: 1, d: 1 })).map(({ name }) => name);
+
+    it('has at most so many, sorted', () => {
+      const names = chosen(all);
+      assert.equal(names.length, 2);
+      assert.deepEqual(names, names.toSorted());
+      assert.deepEqual(chosen(all.slice(0, 1)), ['a']);
+    });
+
+    it('replaces a chosen node that goes, and only that one', () => {
+      const [gone = '', kept = ''] = chosen(all);
+      const after = chosen(all.filter(({ name }) => name !== gone));
+      assert.ok(after.includes(kept) && !after.includes(gone) && after.length === 2, after.join());
+    });
+
+    it('chooses among the nodes that may serve it at all', () => {
+      const names = chosen(all, aService({ externalTrafficPolicy: 'Local' }));
+      assert.equal(names.length, 2);
+      assert.ok(!names.includes('b'));
+    });
+  });
 });

@@ -27,6 +27,12 @@ describe('the balancing part of a LoadBalancerPool', () => {
 
   it('reads snat', () => assert.equal(options({ forwardingMethod: 'Masquerading', snat: true }).snat, true));
 
+  it('reads timeouts', () => {
+    const { timeouts } = options({ timeouts: { tcp: '1h', udp: '30s' } });
+    assert.deepEqual(timeouts, { tcpSeconds: 3_600, tcpFinSeconds: 120, udpSeconds: 30 });
+    assert.equal(options({}).timeouts, undefined);
+  });
+
   const refused: readonly [what: string, spec: object, problem: RegExp][] = [
     ['a tunnel without Tunneling', { tunnel: {} }, /^spec\.tunnel: belongs to forwardingMethod Tunneling/],
     ['gue without a port', { forwardingMethod: 'Tunneling', tunnel: { type: 'gue' } }, /^spec\.tunnel\.port: type gue/],
@@ -37,6 +43,13 @@ describe('the balancing part of a LoadBalancerPool', () => {
       /^spec\.tunnel\.checksum: type ipip has none/,
     ],
     ['snat without Masquerading', { snat: true }, /^spec\.snat: does not work with DirectRouting/],
+    [
+      'a subset of nodes for pods',
+      { backends: 'Pods', forwardingMethod: 'Tunneling', nodeSubset: 3 },
+      /^spec\.nodeSubset: has no meaning/,
+    ],
+    ['a timeout of nothing', { timeouts: { udp: '0s' } }, /^spec\.timeouts\.udp: '0s' is no duration from 1s/],
+    ['a timeout of months', { timeouts: { tcp: '9000h' } }, /^spec\.timeouts\.tcp: '9000h' is no duration/],
     ['pods by direct routing', { backends: 'Pods' }, /^spec\.backends: Pods cannot be reached by DirectRouting/],
     [
       'weights of pods',

@@ -74,7 +74,7 @@ describe('encodeRequest', () => {
 
   it('writes an apply', () => assert.deepEqual(sent(3, { op: 'apply', ...applyRequest }), golden('request-apply')));
 
-  it('writes tunnels and packet rules', () => {
+  it('writes tunnels, packet rules and settings of the host', () => {
     const forwarding: ApplyRequest = {
       ...applyRequest,
       generation: 22,
@@ -102,6 +102,10 @@ describe('encodeRequest', () => {
         }),
       ],
       absent: [],
+      host: {
+        sysctls: { 'net.ipv4.vs.conntrack': '1' },
+        timeouts: { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 },
+      },
     };
     assert.deepEqual(sent(8, { op: 'apply', ...forwarding }), golden('request-apply-forwarding'));
   });
