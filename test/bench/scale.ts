@@ -1,0 +1,176 @@
+/**
+ * What the product costs the API server with few and with many Services: `tools/node test/bench/scale.ts [MANY [PAIRS]]`, default 10,000 and 50.
+ * Real etcd and kube-apiserver, the operator's own process, two directors (the real helper behind a real sshd, with kernels in memory).
+ * Requests are counted by the audit log of the API server.
+ */
+import { type ApiRequest, tally } from '../integration/operator/api-requests.ts';
+import { RunningSite } from '../integration/operator/running-site.ts';
+import { countPublished, createService, deleteService, forEachName } from '../integration/operator/site-services.ts';
+import { Published } from './published.ts';
+import { formatSamples, percentile, type Sample } from './sample.ts';
+
+const FEW = 100;
+const many = wholeNumber(process.argv[2] ?? '10000', FEW + 1);
+const pairs = wholeNumber(process.argv[3] ?? '50', 10);
+/** Longer than any status is put off. */
+const QUIET_MS = 10_000;
+const SERVED_WITHIN_MS = 1_200_000;
+const NODE = '/api/v1/nodes/node-2';
+const EXCLUDE = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+/** Services there are, in the order in which they are deleted. */
+const oldest: string[] = [];
+let suffix = 0;
+
+const site = await RunningSite.open();
+let published: Published | undefined;
+try {
+  site.startOperator();
+  published = await Published.watch(site.api, 'default');
+  const samples: Sample[] = [];
+
+  await bulk(0, FEW);
+  const few = await deleteOneCreateOne(FEW);
+  samples.push(few);
+  await bulk(FEW, many);
+  const lots = await deleteOneCreateOne(many);
+  samples.push(lots, await duringNodeEvents(many));
+  report('operator process, most memory resident', `${site.peakMemory().toFixed(0)} MiB`);
+  await restart();
+  samples.push(await deleteOneCreateOne(many, 'after the restart, '));
+  report('operator process, most memory resident since its restart', `${site.peakMemory().toFixed(0)} MiB`);
+
+  console.log(`\n${formatSamples(samples)}`);
+  const ratio = percentile(lots.milliseconds, 0.5) / percentile(few.milliseconds, 0.5);
+  report(`delete one, create one: median with ${many} ÷ median with ${FEW}`, ratio.toFixed(2));
+} finally {
+  published?.close();
+  await site.close();
+}
+
+/** Creates Services as fast as the API server takes them, and waits until each has its address. */
+async function bulk(from: number, to: number): Promise<void> {
+  const names = Array.from({ length: to - from }, (_, index) => serviceName(from + index));
+  site.requests.mark();
+  const start = performance.now();
+  await forEachName(names, (name) => createService(site.api, name));
+  const created = performance.now() - start;
+  await allServed(to);
+  const served = performance.now() - start;
+  await quiet();
+  const requests = site.requests.all();
+  oldest.push(...names);
+  report(`${names.length} created at once: taken / all have an address`, `${seconds(created)} / ${seconds(served)}`);
+  report('  writes per Service (claim, status, event)', perPiece(aboutServices(requests), names.length));
+  report('  writes of pool and director statuses in all', String(requests.filter(isOwnStatus).length));
+}
+
+async function deleteOneCreateOne(size: number, when = ''): Promise<Sample> {
+  const milliseconds: number[] = [];
+  await quiet();
+  site.requests.mark();
+  for (let pair = 0; pair < pairs; pair += 1) {
+    const next = `again-${nextSuffix()}`;
+    const seen = published?.of(next);
+    await deleteService(site.api, oldest.shift() ?? '');
+    const start = performance.now();
+    await createService(site.api, next);
+    milliseconds.push(((await seen) ?? Number.NaN) - start);
+    oldest.push(next);
+  }
+  await quiet();
+  const what = `${when}delete one, create one → address, with ${size}`;
+  report(`${what}: requests of the operator per pair`, JSON.stringify(perPair(site.requests.all())));
+  return { what, milliseconds };
+}
+
+/** A node leaves or returns, which concerns every Service, and at the same moment one more Service is created. */
+async function duringNodeEvents(size: number): Promise<Sample> {
+  const milliseconds: number[] = [];
+  site.requests.mark();
+  for (let event = 0; event < 10; event += 1) {
+    const name = `beside-${nextSuffix()}`;
+    const seen = published?.of(name);
+    await site.api.send('PATCH', NODE, { metadata: { labels: { [EXCLUDE]: event % 2 === 0 ? 'true' : null } } });
+    const start = performance.now();
+    await createService(site.api, name);
+    milliseconds.push(((await seen) ?? Number.NaN) - start);
+    await deleteService(site.api, name);
+    await quiet();
+  }
+  const others = aboutServices(site.requests.all()).filter(({ name }) => !name.startsWith('beside-'));
+  report(`10 node events with ${size}: writes about other Services`, String(others.length));
+  return { what: `create → address while a node event is worked off, with ${size}`, milliseconds };
+}
+
+async function restart(): Promise<void> {
+  await site.stopOperator();
+  await quiet();
+  site.requests.mark();
+  const seen = published?.of('after-restart');
+  const start = performance.now();
+  site.startOperator();
+  await createService(site.api, 'after-restart');
+  const served = ((await seen) ?? Number.NaN) - start;
+  await quiet();
+  const writes = aboutServices(site.requests.all()).filter(({ name }) => !name.startsWith('after-restart'));
+  report(`restart with ${many}: start of the process → a new Service has its address`, seconds(served));
+  report('  writes about any other Service', String(writes.length));
+  report('  writes of pool and director statuses', String(site.requests.all().filter(isOwnStatus).length));
+}
+
+async function allServed(count: number): Promise<void> {
+  const deadline = Date.now() + SERVED_WITHIN_MS;
+  for (let served = 0; served < count; served = await countPublished(site.api)) {
+    if (Date.now() > deadline)
+      throw new Error(`${served} of ${count} have an address; the operator says: ${site.log().slice(-2_000)}`);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+/** Writes to Services, and events about them; those about directors are in the same namespace. */
+function aboutServices(requests: readonly ApiRequest[]): readonly ApiRequest[] {
+  const isWrite = ({ verb }: ApiRequest) => verb !== 'get' && verb !== 'list';
+  const isAbout = ({ resource, name }: ApiRequest) => /^(services|events)/.test(resource) && !name.startsWith('lb-');
+  return requests.filter((request) => isWrite(request) && isAbout(request));
+}
+
+function isOwnStatus({ verb, resource }: ApiRequest): boolean {
+  return verb === 'patch' && /^(loadbalancerpools|directors)\/status$/.test(resource);
+}
+
+function perPiece(requests: readonly ApiRequest[], pieces: number): string {
+  return (requests.length / pieces).toFixed(3);
+}
+
+function perPair(requests: readonly ApiRequest[]): Record<string, number> {
+  const counted = Object.entries(tally(requests.filter(({ resource }) => resource !== 'leases')));
+  return Object.fromEntries(counted.map(([what, count]) => [what, Math.round((100 * count) / pairs) / 100]));
+}
+
+function nextSuffix(): number {
+  suffix += 1;
+  return suffix;
+}
+
+function serviceName(index: number): string {
+  return `web-${String(index).padStart(5, '0')}`;
+}
+
+function quiet(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(1)} s`;
+}
+
+function report(what: string, value: string): void {
+  console.log(`${what}: ${value}`);
+}
+
+function wholeNumber(text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least) throw new Error(`${text} is not a whole number of at least ${least}`);
+  return value;
+}
