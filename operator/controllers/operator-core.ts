@@ -254,6 +254,7 @@ class OperatorCore implements Operator {
       name,
       workers,
       backoff: BACKOFF,
+      groupOf: namespaceOf,
       clock,
       log: log.child({ controller: name }),
       onDepth: (depth) => metrics.queueDepth(name, depth),
@@ -270,4 +271,9 @@ class OperatorCore implements Operator {
       },
     });
   }
+}
+
+/** Of a Service its namespace: one tenant's Services share a turn. Pools and directors have none. */
+function namespaceOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')));
 }

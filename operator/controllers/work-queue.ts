@@ -1,4 +1,5 @@
 import { type BackoffLimits, backoff } from '../lib/backoff.ts';
+import { FairTurns } from './fair-turns.ts';
 import type { Outcome } from './outcome.ts';
 import type { Clock, Log } from './ports.ts';
 
@@ -7,6 +8,8 @@ export interface WorkQueueOptions<Key extends string> {
   readonly name: string;
   /** Reads everything fresh and makes it so. A thrown error is a bug or a broken pipe: logged with its cause, then retried. */
   readonly reconcile: (key: Key) => Promise<Outcome>;
+  /** Keys of one group share one turn, so that a flood of them makes no other group wait. Default: all keys are one group. */
+  readonly groupOf?: (key: Key) => string;
   /** How many keys are worked on at once; one key is never worked on twice at once. */
   readonly workers: number;
   /** How long a failing key waits. */
@@ -21,12 +24,12 @@ export interface WorkQueueOptions<Key extends string> {
 const BURST = 64;
 
 /**
- * Keys that want to be reconciled, in order of arrival. Waiting keys are held once however often they are added; a key added while it is
+ * Keys that want to be reconciled, in order of arrival, groups in turn. Waiting keys are held once however often they are added; a key added while it is
  * worked on runs again afterwards. Nothing runs before {@link start} and nothing after {@link stop}.
  */
 export class WorkQueue<Key extends string> {
   readonly #options: WorkQueueOptions<Key>;
-  readonly #waiting = new Set<Key>();
+  readonly #waiting: FairTurns<Key>;
   readonly #running = new Map<Key, Promise<void>>();
   readonly #dirtyAgain = new Set<Key>();
   readonly #failures = new Map<Key, number>();
@@ -38,6 +41,7 @@ export class WorkQueue<Key extends string> {
 
   constructor(options: WorkQueueOptions<Key>) {
     this.#options = options;
+    this.#waiting = new FairTurns(options.groupOf);
   }
 
   /** Keys waiting to be worked on. */
@@ -57,8 +61,7 @@ export class WorkQueue<Key extends string> {
       this.#dirtyAgain.add(key);
       return;
     }
-    if (this.#waiting.has(key)) return;
-    this.#waiting.add(key);
+    if (!this.#waiting.add(key)) return;
     this.#reportDepth();
     this.#dispatchSoon();
   }
@@ -106,14 +109,15 @@ export class WorkQueue<Key extends string> {
   }
 
   #dispatch(): void {
-    for (const key of this.#waiting) {
+    while (this.#waiting.size > 0) {
       if (this.#state !== 'started' || this.#running.size >= this.#options.workers) return;
       if (this.#burst >= BURST) {
         // Reconciles that find nothing to do never wait: without a pause thousands of them would keep watches and sessions waiting.
         if (!this.#resting) this.#rest();
         return;
       }
-      this.#waiting.delete(key);
+      const key = this.#waiting.take();
+      if (key === undefined) return;
       this.#reportDepth();
       this.#burst += 1;
       // The run sees everything that the sleeper would have been woken for.

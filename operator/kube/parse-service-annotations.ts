@@ -4,6 +4,7 @@ import { familyOf, type IpAddress, type IpFamily, parseIpAddress } from '../mode
 import type { AddressRequest, LoadBalancedService } from '../model/load-balanced-service.ts';
 import { ANNOTATION } from '../model/names.ts';
 import { FORWARDING_METHODS, SCHEDULER_FLAGS, SCHEDULERS, type SchedulerFlag } from '../model/virtual-server.ts';
+import { quoted } from './quoted.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -22,7 +23,7 @@ export function parseAddressRequest(
   const [address] = specified;
   if (annotated.length > 0 && address !== undefined && !annotated.includes(address)) {
     problems.push(
-      `spec.loadBalancerIP is ${address}, but the annotation ${ANNOTATION.loadBalancerIPs} asks for ${annotated.join(', ')}: remove one of them.`,
+      `spec.loadBalancerIP is ${address}, but the annotation ${ANNOTATION.loadBalancerIPs} asks for ${firstAddresses(annotated)}: remove one of them.`,
     );
   }
   const addresses = annotated.length > 0 ? annotated : specified;
@@ -59,16 +60,21 @@ function parseAddresses(field: string, text: string | undefined, problems: strin
   const addresses: IpAddress[] = [];
   for (const word of listed(text)) {
     const address = parseIpAddress(word);
-    if (address === undefined) problems.push(`${field}: "${word}" is not an IP address; write one, without a prefix.`);
+    if (address === undefined)
+      problems.push(`${field}: ${quoted(word)} is not an IP address; write one, without a prefix.`);
     else if (!addresses.includes(address)) addresses.push(address);
   }
   for (const family of ['IPv4', 'IPv6'] as const) {
     const ofFamily = addresses.filter((address) => familyOf(address) === family);
     if (ofFamily.length > 1) {
-      problems.push(`${field} asks for several ${family} addresses (${ofFamily.join(', ')}): keep one of them.`);
+      problems.push(`${field} asks for several ${family} addresses (${firstAddresses(ofFamily)}): keep one of them.`);
     }
   }
   return addresses;
+}
+
+function firstAddresses(addresses: readonly IpAddress[]): string {
+  return addresses.slice(0, 3).join(', ') + (addresses.length > 3 ? ` and ${addresses.length - 3} more` : '');
 }
 
 function parseFlags(text: string | undefined, problems: string[]): readonly SchedulerFlag[] | undefined {
@@ -86,7 +92,7 @@ function parseDrainTimeout(text: string | undefined, problems: string[]): number
   const seconds = text === undefined ? undefined : parseDuration(text);
   if (text === undefined || (seconds !== undefined && seconds <= LONGEST_DRAIN_SECONDS)) return seconds;
   problems.push(
-    `The annotation ${ANNOTATION.drainTimeout} has the value "${text}", which is no duration up to 24h: write for example 30s, 5m or 1h30m, or remove it.`,
+    `The annotation ${ANNOTATION.drainTimeout} has the value ${quoted(text)}, which is no duration up to 24h: write for example 30s, 5m or 1h30m, or remove it.`,
   );
   return undefined;
 }
@@ -105,7 +111,7 @@ function oneOf<T extends string>(
 }
 
 function unknownValue(annotation: string, value: string, known: readonly string[]): string {
-  return `The annotation ${annotation} has the value "${value}", which is none of ${known.join(', ')}: use one of these or remove it.`;
+  return `The annotation ${annotation} has the value ${quoted(value)}, which is none of ${known.join(', ')}: use one of these or remove it.`;
 }
 
 /** The words of a comma list, trimmed; none for a list that is missing or blank. */

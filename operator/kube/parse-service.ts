@@ -9,9 +9,11 @@ import {
 import { ANNOTATION, API_GROUP, FINALIZER, LOAD_BALANCER_CLASS } from '../model/names.ts';
 import type { Protocol } from '../model/virtual-server.ts';
 import { parseAllocationRecord } from './allocation-annotations.ts';
+import { checkAnnotationWords } from './check-annotation-words.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
 import { parseAddressRequest, parseOverrides } from './parse-service-annotations.ts';
 import { parseSourceRanges } from './parse-source-ranges.ts';
+import { firstSentences } from './quoted.ts';
 
 /** Which Services are ours. */
 export interface ServiceSelection {
@@ -41,6 +43,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
     problems.push('spec.clusterIP is None: a headless Service has no traffic to balance; remove spec.clusterIP.');
   }
   const request = parseAddressRequest(annotations, asText(spec.loadBalancerIP), ipFamilies, problems);
+  checkAnnotationWords(annotations, problems);
   const overrides = parseOverrides(annotations, problems);
   const sourceRanges = parseSourceRanges(spec.loadBalancerSourceRanges, annotations, problems);
   const affinity = clientIpAffinity(spec);
@@ -67,7 +70,7 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
     sourceRanges,
     request,
     overrides,
-    problems: ours ? problems : [],
+    problems: ours ? firstSentences(problems) : [],
     ...parseServiceStatus(object.status),
     ...(pool !== undefined && { allocatedFromPool: pool }),
     ...(record !== undefined && { record }),

@@ -1,6 +1,7 @@
 import { type CidrRange, compareCidrRanges, parseCidrRange } from '../model/cidr-range.ts';
 import { SOURCE_RANGES_ANNOTATION } from '../model/names.ts';
 import { asArray } from './kube-object.ts';
+import { quoted } from './quoted.ts';
 
 /**
  * The clients that may use a Service: spec.loadBalancerSourceRanges or, where that is empty, the comma list of the annotation that came
@@ -26,7 +27,7 @@ function parseRanges(where: string, texts: readonly string[], problems: string[]
     if (range !== undefined) ranges.add(range);
     else
       problems.push(
-        `${where}: "${text.trim()}" is not a CIDR range; write for example 198.51.100.0/24 or 2001:db8::/32, or remove it.`,
+        `${where}: ${quoted(text)} is not a CIDR range; write for example 198.51.100.0/24 or 2001:db8::/32, or remove it.`,
       );
   }
   return [...ranges].sort(compareCidrRanges);

@@ -10,6 +10,9 @@ export type IpAddress = string & { readonly __brand: 'IpAddress' };
 /** Address family, spelled as Kubernetes spells `ipFamilies`. */
 export type IpFamily = 'IPv4' | 'IPv6';
 
+/** ::ffff:0:0/96 in canonical text, however it was written (RFC 4291 2.5.5.2). */
+const IPV4_MAPPED = /^::ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/;
+
 /**
  * Reads an address as a person would write it. Zone identifiers, prefixes, leading zeros and IPv4-mapped IPv6 addresses
  * are refused: none of them names one address that a virtual server can have.
@@ -19,9 +22,8 @@ export type IpFamily = 'IPv4' | 'IPv6';
 export function parseIpAddress(text: string): IpAddress | undefined {
   if (isIP(text) === 0 || text.includes('%')) return undefined;
   if (isIPv4(text)) return text as IpAddress;
-  const address = new Address6(text);
-  if (address.is4()) return undefined;
-  return address.correctForm() as IpAddress;
+  const address = new Address6(text).correctForm();
+  return IPV4_MAPPED.test(address) ? undefined : (address as IpAddress);
 }
 
 /** The family of a parsed address. */

@@ -1,5 +1,5 @@
 import type { DirectorFailure, DirectorTarget } from '../controllers/ports.ts';
-import { printable } from './printable.ts';
+import { printable } from '../lib/printable.ts';
 
 /** How far a connection had come when it failed. */
 export type Stage = 'connect' | 'handshake' | 'authentication' | 'open';

@@ -1,6 +1,6 @@
 import type { ClientChannel } from 'ssh2';
+import { printable } from '../lib/printable.ts';
 import { FrameDecoder } from './frames.ts';
-import { printable } from './printable.ts';
 
 /** How the command at the other end finished; both undefined when the host did not say. */
 export interface HelperExit {

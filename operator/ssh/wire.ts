@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { ApplyRequest, ApplyResult, HelperError, HelperHello, ReadKeysResult } from '../controllers/ports.ts';
+import { printable } from '../lib/printable.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
 import type { RealServer, Tunnel, VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 import { type EncodedFrame, encodeFrame } from './frames.ts';
-import { printable } from './printable.ts';
 
 /** Versions of docs/wire-protocol.md that this operator speaks. */
 export const SPOKEN_PROTOCOL = { min: 1, max: 1 } as const;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { printable } from '../../../operator/ssh/printable.ts';
+import { printable } from '../../../operator/lib/printable.ts';
 
 describe('printable', () => {
   const cases: [name: string, text: string, limit: number, expected: string][] = [
