@@ -24,6 +24,7 @@ func (j *job) parseNamed(times map[wire.Key]int) {
 			switch {
 			case slices.Contains(j.sent.Absent, sent) || slices.Contains(j.sent.Remove, sent):
 				j.reject(sent, wire.ClassObject, errors.New("it is to be adopted and to go"))
+				j.request.Absent = slices.DeleteFunc(j.request.Absent, func(other ipvs.ServiceKey) bool { return other == key })
 			case j.request.All && times[sent] == 0:
 				j.reject(sent, wire.ClassObject, errors.New("it would be adopted and, with scope all, deleted at once: list it in virtualServers, or name it in remove"))
 			default:
@@ -34,7 +35,7 @@ func (j *job) parseNamed(times map[wire.Key]int) {
 	for _, sent := range j.sent.Remove {
 		key, valid := j.parseName(sent)
 		switch {
-		case !valid:
+		case !valid || slices.Contains(j.sent.Adopt, sent):
 		case times[sent] > 1:
 			j.reject(sent, wire.ClassObject, errors.New("it is listed more than once"))
 		default:

@@ -121,9 +121,17 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"conntrack full":  {map[string]string{"proc/sys/net/netfilter/nf_conntrack_count": "900"}, nil, "conntrack", wire.VerdictWarning, "900 of 1000"},
 		"no nftables":     {nil, func(s *Subject) { s.Packets = func() error { return errors.New("no nf_tables") } }, "nftables", wire.VerdictWarning, "no nf_tables"},
 		"state directory": {nil, func(s *Subject) { s.Engine.Lock = ledger.NewLock("/nonexistent", "netns") }, "state directory", wire.VerdictFailed, "/nonexistent cannot be written"},
-		"clock":           {nil, func(s *Subject) { s.Now = time.Unix(10, 0) }, "clock", wire.VerdictFailed, "before the helper was made"},
-		"config unknown":  {nil, func(s *Subject) { s.Facts.Kernel = "6.1.0-other" }, "mh table", wire.VerdictWarning, "unknown"},
-		"orphans":         {nil, func(s *Subject) { addOrphan(s) }, "virtual servers", wire.VerdictWarning, "1 in this owner's ranges"},
+		"no journal":      {nil, func(s *Subject) { s.Engine.Journal = nil }, "journal", wire.VerdictWarning, "none is kept"},
+		"no directory":    {nil, func(s *Subject) { s.Engine.Journal = journal.Open("/nonexistent", "prod") }, "journal", wire.VerdictFailed, "/nonexistent cannot be written"},
+		"damaged journal": {nil, func(s *Subject) { spoil(t, s, func(content []byte) []byte { content[70] ^= 1; return content }) }, "journal", wire.VerdictFailed, "is damaged"},
+		"torn journal":    {nil, func(s *Subject) { spoil(t, s, func(content []byte) []byte { return append(content, "ipvs"...) }) }, "journal", wire.VerdictWarning, "last 4 bytes"},
+		"clock went back": {nil, func(s *Subject) {
+			spoil(t, s, func(content []byte) []byte { return content })
+			s.Now = time.Unix(1500, 0)
+		}, "clock", wire.VerdictFailed, "before the journal's last record"},
+		"clock":          {nil, func(s *Subject) { s.Now = time.Unix(10, 0) }, "clock", wire.VerdictFailed, "before the helper was made"},
+		"config unknown": {nil, func(s *Subject) { s.Facts.Kernel = "6.1.0-other" }, "mh table", wire.VerdictWarning, "unknown"},
+		"orphans":        {nil, func(s *Subject) { addOrphan(s) }, "virtual servers", wire.VerdictWarning, "1 in this owner's ranges"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			subject := goodHost(t, row.files)
@@ -156,6 +164,26 @@ func TestPolicyThatOthersCanWrite(t *testing.T) {
 	if _, check := subject.policy(); check.Verdict != wire.VerdictFailed || !strings.Contains(check.Message, "mode 0666: others than root can lift its limits") {
 		t.Errorf("%+v", check)
 	}
+}
+
+// spoil keeps a journal that was written at the host's time, and then changes the file.
+func spoil(t *testing.T, s *Subject, change func([]byte) []byte) {
+	t.Helper()
+	kept := s.Engine.Journal
+	if _, err := kept.Read(); err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Write(journal.Told{Fence: wire.Fence{Epoch: 1}}, s.Now); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(kept.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(kept.Path(), change(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Engine.Journal = journal.Open(filepath.Dir(kept.Path()), "prod")
 }
 
 func addOrphan(s *Subject) {

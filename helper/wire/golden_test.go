@@ -46,6 +46,8 @@ func TestRequestExamples(t *testing.T) {
 			VirtualServers: []VirtualServer{web, tls}, Absent: []Key{{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}}}},
 		"request-apply-kinds": {ID: 5, Apply: &Apply{Fence: Fence{3, 20}, Scope: ScopeListed, Interface: "lo",
 			VirtualServers: []VirtualServer{marked, calls}, Absent: []Key{{FirewallMark: 8, Family: "IPv6"}}}},
+		"request-apply-named": {ID: 8, Apply: &Apply{Fence: Fence{3, 22}, DryRun: true, Scope: ScopeListed, Interface: "lo",
+			Adopt: []Key{{Address: "203.0.113.13", Port: 80, Protocol: "TCP"}}, Remove: []Key{{Address: "2001:db8::13", Port: 53, Protocol: "UDP"}, {FirewallMark: 9, Family: "IPv4"}}}},
 		"request-apply-all": {ID: 4, Apply: &Apply{Fence: Fence{3, 19}, DryRun: true, Scope: ScopeAll, Interface: "lo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +64,7 @@ func TestAnswerExamples(t *testing.T) {
 	for name, target := range map[string]any{
 		"hello": &Hello{}, "hello-unfit": &Hello{},
 		"response-ping":      &Response{Result: &struct{}{}},
-		"response-preflight": &Response{Result: &PreflightResult{}}, "response-read-host": &Response{Result: &ReadResult{}}, "response-read-digest": &Response{Result: &ReadResult{}},
+		"response-preflight": &Response{Result: &PreflightResult{}}, "response-read-host": &Response{Result: &ReadResult{}}, "response-read-digest": &Response{Result: &ReadResult{}}, "response-read-drift": &Response{Result: &ReadResult{}},
 		"response-apply": &Response{Result: &ApplyResult{}}, "response-read-keys": &Response{Result: &ReadResult{}},
 		"response-read-counters": &Response{Result: &ReadResult{}}, "response-read-kinds": &Response{Result: &ReadResult{}},
 		"response-fenced": &Response{}, "response-protocol-error": &Response{},
