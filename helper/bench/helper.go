@@ -34,7 +34,7 @@ func startHelper(program string) (*helper, error) {
 	if err := os.WriteFile(policy, []byte(grant), 0o644); err != nil {
 		return nil, err
 	}
-	process := exec.Command(program, "serve", "--owner", "bench", "--policy", policy, "--state-dir", directory)
+	process := exec.Command(program, "serve", "--owner", "bench", "--policy", policy, "--state-dir", directory, "--journal-dir", directory)
 	process.Stderr = io.Discard
 	input, err := process.StdinPipe()
 	if err != nil {

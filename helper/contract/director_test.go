@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,13 +36,12 @@ const defaultPolicy = `{"owners":{
 	"prod":{"virtualServers":["203.0.113.0/24","2001:db8::/64"],"realServers":["192.0.2.0/24","2001:db8:1::/64"],"interfaces":["lo","eth0","missing0"]},
 	"test":{"virtualServers":["198.51.100.0/24"],"realServers":["192.0.2.0/24"],"interfaces":["lo"]}}}`
 
-var boots int
+var boots atomic.Int64
 
 func newDirector(t *testing.T, w *world) *director {
 	t.Helper()
 	// Every director has booted just now: what others have left in the same state directory is of an earlier boot.
-	boots++
-	d := &director{world: w, stateDir: w.stateDir, boot: fmt.Sprint("boot ", boots), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
+	d := &director{world: w, stateDir: w.stateDir, boot: fmt.Sprint("boot ", boots.Add(1)), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
 	d.newDisk(t)
 	d.engine = d.newEngine("prod")
 	return d

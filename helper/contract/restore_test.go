@@ -34,8 +34,7 @@ func (d *director) reboot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	boots++
-	d.boot = fmt.Sprint("boot ", boots)
+	d.boot = fmt.Sprint("boot ", boots.Add(1))
 	d.engine = d.newEngine("prod")
 }
 
