@@ -66,6 +66,7 @@ func carryOut(verb string, request wire.Apply, chosen options, engine *apply.Eng
 	printAnswer(answer, chosen.json, request.DryRun, on)
 	if !request.DryRun {
 		settleDrains(verb, engine, on)
+		engine.Addresses.Wait()
 	}
 	if len(answer.Errors) > 0 || len(answer.Failed) > 0 {
 		return exitFailed

@@ -34,7 +34,9 @@ func restoreOnce(arguments []string, on terminal) int {
 }
 
 func restoreOwner(chosen options, on terminal) bool {
-	restored, refusal := newEnvironment(chosen).engine.Restore()
+	engine := newEnvironment(chosen).engine
+	defer engine.Addresses.Wait()
+	restored, refusal := engine.Restore()
 	if refusal != nil {
 		fmt.Fprintf(on.errors, "restore: owner %s: NOTHING RESTORED: %s (%s)\n", chosen.owner, refusal.Message, refusal.Class)
 		return false

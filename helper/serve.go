@@ -45,6 +45,7 @@ func serve(arguments []string, on terminal) int {
 		Stop:      stop,
 		Log:       slog.New(slog.NewJSONHandler(on.errors, nil)).With("owner", chosen.owner),
 	}
+	defer environment.engine.Addresses.Wait()
 	if err := conversation.Run(on.input, on.output); err != nil {
 		fmt.Fprintf(on.errors, "serve: %s\n", err)
 		return exitFailed

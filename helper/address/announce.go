@@ -9,20 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Announce implements Kernel: gratuitous ARP as request and as reply (RFC 5227 section 3; some hosts learn from one only), or
-// an unsolicited neighbour advertisement with override (RFC 4861 section 7.2.6).
-func (n *Netlink) Announce(assigned Assigned) error {
-	link, err := findLink(assigned.Interface)
-	if err != nil || !link.hasNeighbours() {
-		return err
-	}
-	if assigned.Address.Is6() {
+// announcement is what the neighbours on a link are told of an address.
+type announcement struct {
+	link    link
+	address netip.Addr
+}
+
+// send tells it once: gratuitous ARP as request and as reply (RFC 5227 section 3; some hosts learn from one only), or an unsolicited
+// neighbour advertisement with override (RFC 4861 section 7.2.6).
+func (a announcement) send(fd int) error {
+	if a.address.Is6() {
 		allNodes := [8]byte{0x33, 0x33, 0, 0, 0, 1}
-		return sendPacket(link, unix.ETH_P_IPV6, allNodes, neighbourAdvertisement(assigned.Address, link.hardware))
+		return sendPacket(fd, a.link, unix.ETH_P_IPV6, allNodes, neighbourAdvertisement(a.address, a.link.hardware))
 	}
 	broadcast := [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	for _, operation := range []uint16{arpRequest, arpReply} {
-		if err := sendPacket(link, unix.ETH_P_ARP, broadcast, gratuitousARP(operation, assigned.Address, link.hardware)); err != nil {
+		if err := sendPacket(fd, a.link, unix.ETH_P_ARP, broadcast, gratuitousARP(operation, a.address, a.link.hardware)); err != nil {
 			return err
 		}
 	}
@@ -81,13 +83,12 @@ func checksumICMPv6(source, target netip.Addr, message []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// sendPacket needs CAP_NET_RAW.
-func sendPacket(link link, protocol uint16, target [8]byte, packet []byte) error {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
+// packetSocket needs CAP_NET_RAW. It belongs to the network namespace of the calling thread, whoever sends with it.
+func packetSocket() (int, error) {
+	return unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+}
+
+func sendPacket(fd int, link link, protocol uint16, target [8]byte, packet []byte) error {
 	networkOrder := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, protocol))
 	return unix.Sendto(fd, packet, 0, &unix.SockaddrLinklayer{Protocol: networkOrder, Ifindex: int(link.index), Halen: 6, Addr: target})
 }

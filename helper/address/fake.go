@@ -80,5 +80,8 @@ func (f *Fake) Announced() []Assigned {
 	return slices.Clone(f.announced)
 }
 
+// Wait implements Kernel.
+func (f *Fake) Wait() {}
+
 // Close implements Kernel.
 func (f *Fake) Close() error { return nil }

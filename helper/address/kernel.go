@@ -46,8 +46,11 @@ type Kernel interface {
 	// Delete removes the /32 or /128; EADDRNOTAVAIL when it is not there.
 	Delete(assigned Assigned) error
 	// Announce tells the neighbours where the address is now (gratuitous ARP, unsolicited neighbour advertisement). On an
-	// interface without neighbours (lo, dummy) it does nothing.
+	// interface without neighbours (lo, dummy) it does nothing. It returns after the first announcement; four more follow in the next
+	// second while the address stays.
 	Announce(assigned Assigned) error
+	// Wait returns when all announcements are made. A process that ends takes those that are left with it.
+	Wait()
 	// Close releases the kernel's resources.
 	Close() error
 }

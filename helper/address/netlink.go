@@ -15,7 +15,8 @@ import (
 
 // Netlink is the addresses of the network namespace in which it is first used, over rtnetlink. Not safe for concurrent use.
 type Netlink struct {
-	socket *rawnetlink.Socket
+	socket    *rawnetlink.Socket
+	announcer announcer
 }
 
 // NewNetlink prepares a connection; nothing is opened before the first use.
@@ -34,6 +35,10 @@ func (n *Netlink) Held(interfaceName string, addresses []netip.Addr) (map[netip.
 	if err != nil {
 		return nil, err
 	}
+	return n.heldOn(link, addresses)
+}
+
+func (n *Netlink) heldOn(link link, addresses []netip.Addr) (map[netip.Addr]bool, error) {
 	if len(addresses) > manyAddresses {
 		return n.heldOf(link, addresses, unix.AF_UNSPEC)
 	}
@@ -185,6 +190,7 @@ func (n *Netlink) Add(assigned Assigned) error {
 
 // Delete implements Kernel.
 func (n *Netlink) Delete(assigned Assigned) error {
+	n.announcer.withdraw(assigned)
 	return n.change(unix.RTM_DELADDR, 0, assigned)
 }
 
@@ -221,6 +227,18 @@ func encodeAddress(link link, address netip.Addr, more func(*netlink.AttributeEn
 	encoded, err := attributes.Encode()
 	return append(header, encoded...), err
 }
+
+// Announce implements Kernel.
+func (n *Netlink) Announce(assigned Assigned) error {
+	link, err := findLink(assigned.Interface)
+	if err != nil || !link.hasNeighbours() {
+		return err
+	}
+	return n.announcer.begin(assigned, link)
+}
+
+// Wait implements Kernel.
+func (n *Netlink) Wait() { n.announcer.wait() }
 
 // Close implements Kernel.
 func (n *Netlink) Close() error { return n.socket.Close() }

@@ -19,6 +19,7 @@ func (e *Engine) converge(j *job) *wire.Error {
 			return failure("record the request before writing", err)
 		}
 		result := e.execute(planned.Changes, j.seen.VirtualServers)
+		e.announceLeft(j, &result)
 		readError := e.readBack(j, planned.Changes)
 		if readError == nil && len(result.unknown) > 0 {
 			result.done = append(result.done, made(result.unknown, j.plan().Changes)...)
@@ -58,6 +59,9 @@ func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 			j.newAddresses[change.Address] = true
 			delta.AddAddresses = append(delta.AddAddresses, change.Address)
 		}
+		if change.Kind == plan.AddAddress {
+			delta.Announcing = append(delta.Announcing, change.Address)
+		}
 	}
 	return e.record(j, delta)
 }
@@ -95,7 +99,7 @@ func (e *Engine) readBack(j *job, changes []plan.Change) error {
 
 // recordOutcome counts the writes and takes out of the ledger what does not exist or turned out to be someone else's.
 func (e *Engine) recordOutcome(j *job, changes []plan.Change, result outcome, seenIsFresh bool) error {
-	delta := ledger.Delta{Writes: uint64(len(result.done))}
+	delta := ledger.Delta{Writes: uint64(len(result.done)), Announced: result.announced}
 	for _, key := range result.foreignKeys {
 		if j.newKeys[key] {
 			delta.RemoveKeys = append(delta.RemoveKeys, key)
@@ -171,7 +175,7 @@ func (e *Engine) record(j *job, delta ledger.Delta) error {
 		return err
 	}
 	named := j.owned.Named
-	j.owned = ownership(j.grant, record)
+	j.owned, j.unannounced = ownership(j.grant, record), record.Unannounced
 	j.owned.Named = named
 	return nil
 }

@@ -59,8 +59,10 @@ type job struct {
 	// newKeys and newAddresses were not ours before this request: should the kernel say that they exist, they are not.
 	newKeys      map[ipvs.ServiceKey]bool
 	newAddresses map[address.Assigned]bool
-	around       around
-	memory       memory
+	// unannounced are VIPs of which the neighbours may not have been told.
+	unannounced map[address.Assigned]bool
+	around      around
+	memory      memory
 }
 
 // Apply carries out one apply. The error is set when nothing was done at all.

@@ -24,6 +24,8 @@ type outcome struct {
 	// foreignKeys and foreignAddresses were there already when we wanted to make them: someone else's.
 	foreignKeys      []ipvs.ServiceKey
 	foreignAddresses []address.Assigned
+	// announced are those that the neighbours were told of, or cannot be told of.
+	announced []address.Assigned
 }
 
 // execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
@@ -117,15 +119,11 @@ func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]boo
 		if errors.Is(err, unix.EEXIST) {
 			result.foreignAddresses = append(result.foreignAddresses, change.Address)
 		}
-		if err != nil {
-			continue
-		}
-		if err := e.Addresses.Announce(change.Address); err != nil {
-			refusal := explain(change, err)
-			refusal.Class = wire.ClassPermanent
-			refusal.Message = "announce address " + change.Address.String() + ": " + describe(err) +
-				"; neighbours may send to the old place until their caches expire; give the helper cap_net_raw"
-			result.errors = append(result.errors, refusal)
+		switch {
+		case err == nil:
+			e.announce(change.Address, result)
+		case !errors.Is(err, ipvs.ErrOutcomeUnknown): // nothing of ours has gone up
+			result.announced = append(result.announced, change.Address)
 		}
 	}
 }

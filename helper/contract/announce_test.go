@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -37,13 +38,20 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 					"8800" + "????" + "20000000" + "20010db8000000000000000000000010" + "0201" + mac,
 			},
 		} {
-			ear := listen(t, "peer0")
-			if err := w.addresses.Announce(address.Assigned{Interface: "eth0", Address: netip.MustParseAddr(vip)}); err != nil {
+			ear, assigned := listen(t, "peer0"), address.Assigned{Interface: "eth0", Address: netip.MustParseAddr(vip)}
+			if err := errors.Join(w.addresses.Add(assigned), w.addresses.Announce(assigned)); err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range frames {
-				hear(t, ear, vip, want)
+			for range 5 {
+				for _, want := range frames {
+					hear(t, ear, vip, want)
+				}
 			}
+			w.addresses.Wait()
+			if more := overhear(t, ear, frames[0]); more != 0 {
+				t.Errorf("%s: announced %d times more", vip, more)
+			}
+			w.stopsAnnouncing(t, ear, assigned, frames[0])
 		}
 		for _, quiet := range []string{"lo", "dummy0"} {
 			if quiet == "dummy0" {
@@ -54,6 +62,40 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 			}
 		}
 	})
+}
+
+// stopsAnnouncing wants silence about an address that has gone, whoever took it away: it may be someone else's in a moment.
+func (w *world) stopsAnnouncing(t *testing.T, ear int, assigned address.Assigned, frame string) {
+	t.Helper()
+	for name, remove := range map[string]func() error{
+		"by us":     func() error { return w.addresses.Delete(assigned) },
+		"by others": func() error { return address.NewNetlink().Delete(assigned) },
+	} {
+		_ = w.addresses.Add(assigned)
+		if err := errors.Join(w.addresses.Announce(assigned), remove()); err != nil {
+			t.Fatal(err)
+		}
+		w.addresses.Wait()
+		if heard := overhear(t, ear, frame); heard != 1 {
+			t.Errorf("%s taken away %s at once: announced %d times", assigned, name, heard)
+		}
+	}
+}
+
+// overhear counts the frames like this one that have arrived.
+func overhear(t *testing.T, fd int, want string) int {
+	t.Helper()
+	heard := 0
+	buffer := make([]byte, 2048)
+	for {
+		count, _, err := unix.Recvfrom(fd, buffer, unix.MSG_DONTWAIT)
+		if err != nil {
+			return heard
+		}
+		if like(hex.EncodeToString(buffer[:count]), want) {
+			heard++
+		}
+	}
 }
 
 func heardByTheFake(t *testing.T, w *world) {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/ledger"
@@ -55,6 +56,7 @@ func TestKilledAfterEveryWrite(t *testing.T) {
 				}
 			}
 			i.keepsDeadlines(t, death, recorded)
+			i.announcedAll(t, death)
 			if again := i.again(t); again.Writes != 0 || len(i.written(t)) != 0 {
 				t.Errorf("killed after write %d: when all is done %d writes more", death, again.Writes)
 			}
@@ -68,6 +70,7 @@ type interruption struct {
 	*director
 	journal, polls string
 	heard          func() []string
+	announced      int // by the fake, up to the last reset
 }
 
 func newInterruption(t *testing.T, w *world) *interruption {
@@ -91,6 +94,9 @@ func (i *interruption) reset(t *testing.T) {
 		t.Fatalf("back to the first table: %+v", answer.Errors)
 	}
 	i.heard()
+	if fake, isFake := i.addresses.(*address.Fake); isFake {
+		i.announced = len(fake.Announced())
+	}
 }
 
 // startReader starts the process that looks all the time. What it returns ends it, and wants so many polls and nothing absent.
@@ -234,6 +240,22 @@ func (i *interruption) keepsDeadlines(t *testing.T, death int, recorded map[drai
 	for key, term := range record.Drains {
 		if before, known := recorded[key]; known && before.Deadline != term.Deadline {
 			t.Errorf("killed after write %d: the drain of %v was to end at %v and now ends at %v", death, key, before.Deadline, term.Deadline)
+		}
+	}
+}
+
+// announcedAll wants the neighbours to have been told of every VIP that has gone up, also when the helper was killed before it could.
+// (lo, which a kernel's VIPs are on here, has none; what neighbours hear is in announce_test.go.)
+func (i *interruption) announcedAll(t *testing.T, death int) {
+	t.Helper()
+	fake, isFake := i.addresses.(*address.Fake)
+	if !isFake {
+		return
+	}
+	since := fake.Announced()[i.announced:]
+	for _, vip := range []string{"203.0.113.10", "203.0.113.11", "203.0.113.12", "2001:db8::10"} {
+		if !slices.Contains(since, onLo(vip)) {
+			t.Errorf("killed after write %d: %s was never announced, only %v", death, vip, since)
 		}
 	}
 }

@@ -2,10 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -72,10 +68,7 @@ func (l *Ledger) changeDrains(delta Delta) bool {
 
 func (l *Ledger) writeDrains() error {
 	if len(l.cached.Drains) == 0 {
-		if err := os.Remove(l.drainsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("ledger %s cannot be removed: %w; give its directory to the helper's user", l.drainsPath, err)
-		}
-		return nil
+		return removeFile(l.drainsPath)
 	}
 	file := drainsFile{BootID: l.bootID}
 	for key, term := range l.cached.Drains {

@@ -1,8 +1,8 @@
 // Package ledger remembers, per owner, what this helper has made on the host since boot. It lives under /run, so it goes
 // when the kernel's table goes; a ledger of another boot is ignored.
 //
-// Three files: entries (keys and addresses; grows with the table, changes when something is made or removed), drains (real
-// servers on their way out; there only while there are any) and state (fence and counters; tiny, changes with every
+// Four files: entries (keys and addresses; grows with the table, changes when something is made or removed), drains (real
+// servers on their way out; there only while there are any), unannounced (VIPs about to be announced; likewise) and state (fence and counters; tiny, changes with every
 // write). Each is replaced atomically. No fsync: what a power cut takes
 // from the ledger it takes from the kernel too.
 package ledger
@@ -39,6 +39,8 @@ type Record struct {
 	Addresses map[address.Assigned]bool
 	// Drains are the real servers that we have set to weight 0, to be deleted.
 	Drains map[drain.Key]drain.Term
+	// Unannounced are the VIPs that were about to be added and announced when we last heard.
+	Unannounced map[address.Assigned]bool
 }
 
 // Ledger is one owner's files in one network namespace.
@@ -46,6 +48,7 @@ type Ledger struct {
 	statePath   string
 	entriesPath string
 	drainsPath  string
+	newsPath    string
 	bootID      string
 
 	cached      Record
@@ -66,7 +69,7 @@ func CheckOwner(owner string) error {
 // Open names the files; it touches nothing.
 func Open(directory, owner, netns, bootID string) *Ledger {
 	base := filepath.Join(directory, owner+"."+netns)
-	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", drainsPath: base + ".drains.json", bootID: bootID}
+	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", drainsPath: base + ".drains.json", newsPath: base + ".unannounced.json", bootID: bootID}
 }
 
 type stateFile struct {
@@ -100,7 +103,11 @@ func (l *Ledger) Read() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	l.cached.Drains = drains
+	unannounced, err := l.readUnannounced()
+	if err != nil {
+		return Record{}, err
+	}
+	l.cached.Drains, l.cached.Unannounced = drains, unannounced
 	l.cached.Fence = wire.Fence{Epoch: state.Epoch, Generation: state.Generation}
 	l.cached.TotalWrites = state.TotalWrites
 	l.cached.Revision = state.Revision
@@ -152,13 +159,16 @@ type Delta struct {
 	// AddDrains also changes the term of those that are known.
 	AddDrains    map[drain.Key]drain.Term
 	RemoveDrains []drain.Key
+	// Announcing are VIPs that are about to be added and announced, Announced those of which that is over.
+	Announcing []address.Assigned
+	Announced  []address.Assigned
 }
 
 // Write records the change, if it is one; without a difference no file is touched. A fence lower than the recorded one
 // leaves that as it is. Call it under the lock, after Read.
 func (l *Ledger) Write(delta Delta) (Record, error) {
-	entriesChanged, drainsChanged := l.change(delta), l.changeDrains(delta)
-	if !entriesChanged && !drainsChanged && delta.Writes == 0 && !l.cached.Fence.Less(delta.Fence) {
+	entriesChanged, drainsChanged, newsChanged := l.change(delta), l.changeDrains(delta), l.changeUnannounced(delta)
+	if !entriesChanged && !drainsChanged && !newsChanged && delta.Writes == 0 && !l.cached.Fence.Less(delta.Fence) {
 		return l.cached, nil
 	}
 	if l.cached.Fence.Less(delta.Fence) {
@@ -174,6 +184,11 @@ func (l *Ledger) Write(delta Delta) (Record, error) {
 	}
 	if drainsChanged {
 		if err := l.writeDrains(); err != nil {
+			return Record{}, err
+		}
+	}
+	if newsChanged {
+		if err := l.writeUnannounced(); err != nil {
 			return Record{}, err
 		}
 	}
@@ -260,6 +275,13 @@ func replaceJSON(path string, value any) error {
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("ledger %s cannot be replaced: %w; give its directory to the helper's user", path, err)
+	}
+	return nil
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("ledger %s cannot be removed: %w; give its directory to the helper's user", path, err)
 	}
 	return nil
 }

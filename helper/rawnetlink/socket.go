@@ -158,7 +158,7 @@ func (s *Socket) Dump(message netlink.Message, visit func(data []byte) error) er
 
 // send writes the messages in one system call and returns the sequence number of the first.
 func (s *Socket) send(messages []netlink.Message, flags netlink.HeaderFlags) (uint32, error) {
-	if err := s.open(); err != nil {
+	if err := s.Open(); err != nil {
 		return 0, err
 	}
 	first := s.sequence + 1
@@ -203,7 +203,8 @@ func (s *Socket) receive() ([]netlink.Message, error) {
 	}
 }
 
-func (s *Socket) open() error {
+// Open opens the socket now, in the network namespace of the calling thread, instead of when it is first used.
+func (s *Socket) Open() error {
 	if s.fd >= 0 {
 		return nil
 	}
