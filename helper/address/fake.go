@@ -30,8 +30,24 @@ func (f *Fake) Held(interfaceName string, addresses []netip.Addr) (map[netip.Add
 	}
 	found := map[netip.Addr]bool{}
 	for _, address := range addresses {
-		if f.held[Assigned{interfaceName, address}] {
+		if f.held[Assigned{Interface: interfaceName, Address: address}] {
 			found[address] = true
+		}
+	}
+	return found, nil
+}
+
+// LocalRoutes implements Kernel.
+func (f *Fake) LocalRoutes(interfaceName string, ranges []netip.Prefix) (map[netip.Prefix]bool, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if !slices.Contains(f.interfaces, interfaceName) {
+		return nil, unix.ENODEV
+	}
+	found := map[netip.Prefix]bool{}
+	for _, each := range ranges {
+		if f.held[Assigned{Interface: interfaceName, Address: each.Addr(), Bits: uint8(each.Bits())}] {
+			found[each] = true
 		}
 	}
 	return found, nil
@@ -58,7 +74,10 @@ func (f *Fake) Delete(assigned Assigned) error {
 	if !slices.Contains(f.interfaces, assigned.Interface) {
 		return unix.ENODEV
 	}
-	if !f.held[assigned] {
+	switch {
+	case !f.held[assigned] && assigned.IsRoute():
+		return unix.ESRCH
+	case !f.held[assigned]:
 		return unix.EADDRNOTAVAIL
 	}
 	delete(f.held, assigned)

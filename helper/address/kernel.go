@@ -3,31 +3,55 @@
 package address
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
 )
 
-// Assigned is a VIP on an interface, as /32 or /128.
+// Assigned is a VIP on an interface, as /32 or /128; or a range of VIPs that one route of type local brings to it.
 type Assigned struct {
 	Interface string
-	Address   netip.Addr
+	// Address is the VIP, or the first address of the range.
+	Address netip.Addr
+	// Bits is the length of the range's prefix; 0 for a VIP.
+	Bits uint8
 }
 
-// String is "203.0.113.10 on lo".
-func (a Assigned) String() string { return a.Address.String() + " on " + a.Interface }
+// IsRoute tells a range from a VIP.
+func (a Assigned) IsRoute() bool { return a.Bits != 0 }
 
-// Compare orders by address, then interface.
-func (a Assigned) Compare(other Assigned) int {
-	if order := a.Address.Compare(other.Address); order != 0 {
-		return order
+// Prefix is the range, or the VIP as a range of one.
+func (a Assigned) Prefix() netip.Prefix {
+	if a.IsRoute() {
+		return netip.PrefixFrom(a.Address, int(a.Bits))
 	}
-	return strings.Compare(a.Interface, other.Interface)
+	return netip.PrefixFrom(a.Address, a.Address.BitLen())
+}
+
+// Name is the VIP, or the range in CIDR notation.
+func (a Assigned) Name() string {
+	if a.IsRoute() {
+		return a.Prefix().String()
+	}
+	return a.Address.String()
+}
+
+// String is "203.0.113.10 on lo" or "203.0.113.0/24 on lo".
+func (a Assigned) String() string { return a.Name() + " on " + a.Interface }
+
+// Compare orders by address, then interface; a VIP before a range.
+func (a Assigned) Compare(other Assigned) int {
+	return cmp.Or(a.Address.Compare(other.Address), strings.Compare(a.Interface, other.Interface), cmp.Compare(a.Bits, other.Bits))
 }
 
 // Parse reads what String writes.
 func Parse(text string) (Assigned, error) {
 	first, name, found := strings.Cut(text, " on ")
+	prefix, err := netip.ParsePrefix(first)
+	if err == nil && found && name != "" && prefix == prefix.Masked() && prefix.Bits() > 0 {
+		return Assigned{Interface: name, Address: prefix.Addr(), Bits: uint8(prefix.Bits())}, nil
+	}
 	parsed, err := netip.ParseAddr(first)
 	if !found || err != nil || name == "" {
 		return Assigned{}, fmt.Errorf("%q is not an address on an interface", text)
@@ -41,9 +65,12 @@ type Kernel interface {
 	// Held says which of the addresses are on the interface now, whatever their prefix length. The cost depends on the
 	// number asked for, not on how many the interface has.
 	Held(interfaceName string, addresses []netip.Addr) (map[netip.Addr]bool, error)
-	// Add assigns the address as /32 or /128, IPv6 without duplicate address detection; EEXIST when it is there.
+	// LocalRoutes says which of the ranges a route of type local brings to the interface now, whoever made it.
+	LocalRoutes(interfaceName string, ranges []netip.Prefix) (map[netip.Prefix]bool, error)
+	// Add assigns the address as /32 or /128, IPv6 without duplicate address detection, or adds the range's route to table local; EEXIST
+	// when it is there.
 	Add(assigned Assigned) error
-	// Delete removes the /32 or /128; EADDRNOTAVAIL when it is not there.
+	// Delete removes the /32 or /128, or the route that we made; EADDRNOTAVAIL when the address is not there, ESRCH when the route is not.
 	Delete(assigned Assigned) error
 	// Announce tells the neighbours where the address is now (gratuitous ARP, unsolicited neighbour advertisement). On an
 	// interface without neighbours (lo, dummy) it does nothing. It returns after the first announcement; four more follow in the next

@@ -16,11 +16,14 @@ import (
 // Netlink is the addresses of the network namespace in which it is first used, over rtnetlink. Not safe for concurrent use.
 type Netlink struct {
 	socket    *rawnetlink.Socket
+	routes    *rawnetlink.Socket
 	announcer announcer
 }
 
 // NewNetlink prepares a connection; nothing is opened before the first use.
-func NewNetlink() *Netlink { return &Netlink{socket: rawnetlink.New(unix.NETLINK_ROUTE)} }
+func NewNetlink() *Netlink {
+	return &Netlink{socket: rawnetlink.New(unix.NETLINK_ROUTE), routes: rawnetlink.NewStrict(unix.NETLINK_ROUTE)}
+}
 
 // dumpTries bounds how often a dump is repeated that was interrupted by a change.
 const dumpTries = 30
@@ -199,6 +202,9 @@ func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, 
 	if err != nil {
 		return err
 	}
+	if assigned.IsRoute() {
+		return n.changeRoute(command, flags, link, assigned.Prefix())
+	}
 	body, err := encodeAddress(link, assigned.Address, func(attributes *netlink.AttributeEncoder) {
 		if assigned.Address.Is6() && command == unix.RTM_NEWADDR {
 			// Duplicate address detection would keep a VIP silent for seconds, and refuse it while another director has it.
@@ -241,4 +247,4 @@ func (n *Netlink) Announce(assigned Assigned) error {
 func (n *Netlink) Wait() { n.announcer.wait() }
 
 // Close implements Kernel.
-func (n *Netlink) Close() error { return n.socket.Close() }
+func (n *Netlink) Close() error { return errors.Join(n.socket.Close(), n.routes.Close()) }

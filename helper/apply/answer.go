@@ -2,7 +2,6 @@ package apply
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"ipvs-operator.io/helper/desired"
@@ -77,6 +76,9 @@ func (j *job) unexplained(left []plan.Change, errors []wire.Error) []wire.Error 
 	for _, change := range left {
 		object := change.Object()
 		known := explained[object] || slices.ContainsFunc(j.keysOf(change), func(key wire.Key) bool { return explained[desired.Describe(key)] })
+		if vip := change.Address.Address; vip.IsValid() { // one that waits for its route is explained by that
+			known = known || explained[j.owned.Place(j.request.InterfaceOf(vip), vip).Name()]
+		}
 		if known {
 			continue
 		}
@@ -108,13 +110,10 @@ func (j *job) keysOf(change plan.Change) []wire.Key {
 	if change.Kind != plan.AddAddress && change.Kind != plan.DeleteAddress {
 		return []wire.Key{wireKey(change.Service.ServiceKey)}
 	}
-	return j.keysAt(change.Address.Address)
-}
-
-func (j *job) keysAt(vip netip.Addr) []wire.Key {
+	prefix := change.Address.Prefix()
 	var keys []wire.Key
 	for _, key := range j.keys() {
-		if key.Address == vip {
+		if prefix.Contains(key.Address) {
 			keys = append(keys, wireKey(key))
 		}
 	}

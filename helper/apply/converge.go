@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"net/netip"
 	"slices"
 
 	"ipvs-operator.io/helper/address"
@@ -59,7 +60,7 @@ func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 			j.newAddresses[change.Address] = true
 			delta.AddAddresses = append(delta.AddAddresses, change.Address)
 		}
-		if change.Kind == plan.AddAddress {
+		if change.Kind == plan.AddAddress && !change.Address.IsRoute() {
 			delta.Announcing = append(delta.Announcing, change.Address)
 		}
 	}
@@ -138,13 +139,13 @@ func (j *job) vanishedKeys() []ipvs.ServiceKey {
 }
 
 func (j *job) vanishedAddresses() []address.Assigned {
-	looked := map[string]bool{}
+	looked := map[netip.Addr]bool{}
 	for _, key := range j.keys() {
-		looked[key.Address.String()] = true
+		looked[key.Address] = true
 	}
 	var vanished []address.Assigned
 	for assigned := range j.owned.Addresses {
-		if (j.request.All || looked[assigned.Address.String()]) && !j.seen.Addresses[assigned] {
+		if (j.request.All || assigned.IsRoute() || looked[assigned.Address]) && !j.seen.Addresses[assigned] {
 			vanished = append(vanished, assigned)
 		}
 	}

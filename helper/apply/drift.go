@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"net/netip"
-
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/packets"
@@ -55,24 +53,18 @@ func (e *Engine) compare(j *job, result *wire.ReadResult) *wire.Error {
 
 // missingAddresses reports whether a VIP that the journal knows is not where it shall be.
 func (e *Engine) missingAddresses(j *job) (bool, error) {
-	byInterface := map[string]map[netip.Addr]bool{}
+	places := map[address.Assigned]bool{}
 	for vip, name := range j.memory.told.Interfaces() {
-		if !j.owned.InRange(vip) {
-			continue
+		if j.owned.InRange(vip) {
+			places[j.owned.Place(name, vip)] = true
 		}
-		if byInterface[name] == nil {
-			byInterface[name] = map[netip.Addr]bool{}
-		}
-		byInterface[name][vip] = true
 	}
-	for name, addresses := range byInterface {
-		if err := e.observeInterface(&j.seen, name, addresses); err != nil {
-			return false, err
-		}
-		for vip := range addresses {
-			if !j.seen.Addresses[address.Assigned{Interface: name, Address: vip}] {
-				return true, nil
-			}
+	if err := e.observePlaces(&j.seen, places); err != nil {
+		return false, err
+	}
+	for assigned := range places {
+		if !j.seen.Addresses[assigned] {
+			return true, nil
 		}
 	}
 	return false, nil

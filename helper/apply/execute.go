@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,8 @@ type outcome struct {
 	foreignAddresses []address.Assigned
 	// announced are those that the neighbours were told of, or cannot be told of.
 	announced []address.Assigned
+	// unrouted are ranges whose local route could not be added.
+	unrouted []netip.Prefix
 }
 
 // execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
@@ -108,10 +111,10 @@ func barren(changes []plan.Change, unborn map[ipvs.ServiceKey]bool, existing map
 func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]bool, result *outcome) {
 	for _, change := range phase {
 		if change.Kind == plan.DeleteAddress {
-			result.settle(change, e.Addresses.Delete(change.Address), unix.EADDRNOTAVAIL)
+			e.deleteAddress(change, result)
 			continue
 		}
-		if barren[change.Address.Address] {
+		if barren[change.Address.Address] && !change.Address.IsRoute() {
 			continue
 		}
 		err := e.Addresses.Add(change.Address)
@@ -120,11 +123,27 @@ func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]boo
 			result.foreignAddresses = append(result.foreignAddresses, change.Address)
 		}
 		switch {
+		case change.Address.IsRoute():
+			if err != nil && !errors.Is(err, unix.EEXIST) {
+				result.unrouted = append(result.unrouted, change.Address.Prefix())
+			}
 		case err == nil:
 			e.announce(change.Address, result)
 		case !errors.Is(err, ipvs.ErrOutcomeUnknown): // nothing of ours has gone up
 			result.announced = append(result.announced, change.Address)
 		}
+	}
+}
+
+// deleteAddress takes a VIP or a local route away. A VIP that a route was to bring here from now on stays when there is no such route.
+func (e *Engine) deleteAddress(change plan.Change, result *outcome) {
+	if change.Address.IsRoute() {
+		result.settle(change, e.Addresses.Delete(change.Address), unix.ESRCH)
+		return
+	}
+	isUnrouted := func(prefix netip.Prefix) bool { return prefix.Contains(change.Address.Address) }
+	if !slices.ContainsFunc(result.unrouted, isUnrouted) {
+		result.settle(change, e.Addresses.Delete(change.Address), unix.EADDRNOTAVAIL)
 	}
 }
 

@@ -92,50 +92,51 @@ func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
 
 // observeAddresses asks for the VIPs in question: on the interface that carries VIPs now, and where we once put them.
 func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.Ownership) error {
-	byInterface := map[string]map[netip.Addr]bool{}
-	ask := func(interfaceName string, vip netip.Addr) {
-		if byInterface[interfaceName] == nil {
-			byInterface[interfaceName] = map[netip.Addr]bool{}
-		}
-		byInterface[interfaceName][vip] = true
-	}
-	listed := map[netip.Addr]bool{}
+	places, listed := map[address.Assigned]bool{}, map[netip.Addr]bool{}
 	for _, virtualServer := range request.Desired {
-		if virtualServer.FirewallMark != 0 {
-			continue
+		if virtualServer.FirewallMark == 0 {
+			places[owned.Place(request.InterfaceOf(virtualServer.Address), virtualServer.Address)] = true
+			listed[virtualServer.Address] = true
 		}
-		ask(request.InterfaceOf(virtualServer.Address), virtualServer.Address)
-		listed[virtualServer.Address] = true
 	}
 	for _, key := range request.Absent {
 		listed[key.Address] = true
 	}
 	for assigned := range owned.Addresses {
-		if request.All || listed[assigned.Address] {
-			ask(assigned.Interface, assigned.Address)
+		if request.All || assigned.IsRoute() || listed[assigned.Address] {
+			places[assigned] = true
 		}
 	}
-	for interfaceName, addresses := range byInterface {
-		if err := e.observeInterface(seen, interfaceName, addresses); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.observePlaces(seen, places)
 }
 
-func (e *Engine) observeInterface(seen *view, interfaceName string, addresses map[netip.Addr]bool) error {
-	var asked []netip.Addr
-	for vip := range addresses {
-		asked = append(asked, vip)
+// observePlaces asks which of the addresses and local routes are there.
+func (e *Engine) observePlaces(seen *view, places map[address.Assigned]bool) error {
+	addresses, ranges := map[string][]netip.Addr{}, map[string][]netip.Prefix{}
+	for assigned := range places {
+		delete(seen.Addresses, assigned)
+		if assigned.IsRoute() {
+			ranges[assigned.Interface] = append(ranges[assigned.Interface], assigned.Prefix())
+		} else {
+			addresses[assigned.Interface] = append(addresses[assigned.Interface], assigned.Address)
+		}
 	}
-	held, err := e.Addresses.Held(interfaceName, asked)
-	if err != nil && !errors.Is(err, unix.ENODEV) { // a missing interface holds nothing; adding to it fails with a reason
-		return err
-	}
-	for _, vip := range asked {
-		delete(seen.Addresses, address.Assigned{Interface: interfaceName, Address: vip})
-		if held[vip] {
+	for interfaceName, asked := range addresses {
+		held, err := e.Addresses.Held(interfaceName, asked)
+		if err != nil && !errors.Is(err, unix.ENODEV) { // a missing interface holds nothing; adding to it fails with a reason
+			return err
+		}
+		for vip := range held {
 			seen.Addresses[address.Assigned{Interface: interfaceName, Address: vip}] = true
+		}
+	}
+	for interfaceName, asked := range ranges {
+		held, err := e.Addresses.LocalRoutes(interfaceName, asked)
+		if err != nil && !errors.Is(err, unix.ENODEV) {
+			return err
+		}
+		for prefix := range held {
+			seen.Addresses[address.Assigned{Interface: interfaceName, Address: prefix.Addr(), Bits: uint8(prefix.Bits())}] = true
 		}
 	}
 	return nil

@@ -97,8 +97,18 @@ func describeRest(result *wire.ReadResult, seen view, owned plan.Ownership) {
 	}
 	held := map[netip.Addr]bool{}
 	for assigned := range seen.Addresses {
-		held[assigned.Address] = true
+		if !assigned.IsRoute() {
+			held[assigned.Address] = true
+			continue
+		}
+		result.LocalRoutes = append(result.LocalRoutes, assigned.Name())
+		for key := range seen.VirtualServers { // what is in the range and has a virtual server of ours is held
+			if owned.Owns(key) && assigned.Prefix().Contains(key.Address) {
+				held[key.Address] = true
+			}
+		}
 	}
+	slices.Sort(result.LocalRoutes)
 	for _, assigned := range slices.SortedFunc(maps.Keys(held), netip.Addr.Compare) {
 		result.Addresses = append(result.Addresses, assigned.String())
 	}

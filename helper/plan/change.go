@@ -79,7 +79,7 @@ func (c Change) Identity() Identity {
 // Object names what the change is about: a virtual server, also for its real servers, or an address.
 func (c Change) Object() string {
 	if c.Kind == AddAddress || c.Kind == DeleteAddress {
-		return c.Address.Address.String()
+		return c.Address.Name()
 	}
 	return c.Service.ServiceKey.String()
 }
@@ -105,8 +105,14 @@ func (c Change) Sentence() string {
 	case UndrainRealServer:
 		return fmt.Sprintf("take real server %s of %s back: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case AddAddress:
+		if c.Address.IsRoute() {
+			return fmt.Sprintf("add local route %s to interface %s", c.Address.Name(), c.Address.Interface)
+		}
 		return fmt.Sprintf("add address %s to interface %s", c.Address.Address, c.Address.Interface)
 	case DeleteAddress:
+		if c.Address.IsRoute() {
+			return fmt.Sprintf("delete local route %s from interface %s", c.Address.Name(), c.Address.Interface)
+		}
 		return fmt.Sprintf("delete address %s from interface %s", c.Address.Address, c.Address.Interface)
 	}
 	return string(c.Kind)

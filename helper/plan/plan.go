@@ -47,6 +47,8 @@ type Ownership struct {
 	Addresses map[address.Assigned]bool
 	Drains    map[drain.Key]drain.Term
 	InRange   func(netip.Addr) bool
+	// LocalPrefixes are ranges of VIPs that get one local route instead of an address for each.
+	LocalPrefixes []netip.Prefix
 	// MarkInRange is nil when no firewall mark may be written.
 	MarkInRange func(uint32) bool
 	// Named are firewall marks that somebody has named: by that alone they can be orphans.

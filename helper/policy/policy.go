@@ -26,9 +26,11 @@ const DefaultPath = "/etc/ipvs-operator/policy.json"
 type Grant struct {
 	Host HostGrant
 
-	Owner             string
-	VirtualServers    []netip.Prefix
-	RealServers       []netip.Prefix
+	Owner          string
+	VirtualServers []netip.Prefix
+	RealServers    []netip.Prefix
+	// LocalPrefixes are ranges of VIPs that get one local route instead of an address for each.
+	LocalPrefixes     []netip.Prefix
 	Ports             []PortRange
 	ForwardingMethods []string
 	Interfaces        []string
@@ -61,6 +63,7 @@ type fileGrant struct {
 	Host HostGrant `json:"host"`
 
 	VirtualServers                 []string `json:"virtualServers"`
+	LocalPrefixes                  []string `json:"localPrefixes"`
 	RealServers                    []string `json:"realServers"`
 	Ports                          []string `json:"ports"`
 	ForwardingMethods              []string `json:"forwardingMethods"`
@@ -142,6 +145,9 @@ func (sent *fileGrant) parse(owner string) (Grant, error) {
 		return Grant{}, err
 	}
 	if grant.RealServers, err = parsePrefixes("realServers", sent.RealServers); err != nil {
+		return Grant{}, err
+	}
+	if grant.LocalPrefixes, err = parseLocalPrefixes(sent.LocalPrefixes, grant.VirtualServers); err != nil {
 		return Grant{}, err
 	}
 	if grant.Ports, err = parsePorts(sent.Ports); err != nil {

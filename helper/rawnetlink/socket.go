@@ -34,6 +34,7 @@ type Socket struct {
 	sequence uint32
 	buffer   []byte
 	outgoing []byte // what is sent, used again and again
+	strict   bool
 	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost.
 	ReceiveBuffer int
 }
@@ -41,6 +42,14 @@ type Socket struct {
 // New prepares a socket of a netlink protocol (unix.NETLINK_GENERIC, unix.NETLINK_ROUTE); it opens nothing yet.
 func New(protocol int) *Socket {
 	return &Socket{protocol: protocol, fd: -1, buffer: make([]byte, receiveBytes)}
+}
+
+// NewStrict is New with the kernel's strict checks of dump requests, with which it filters dumps of routes by what the request's header
+// names (NETLINK_GET_STRICT_CHK, from 4.20; an older kernel does not filter).
+func NewStrict(protocol int) *Socket {
+	s := New(protocol)
+	s.strict = true
+	return s
 }
 
 // Close releases the socket; it is opened again when used.
@@ -218,6 +227,9 @@ func (s *Socket) Open() error {
 		return err
 	}
 	s.setBuffers(fd)
+	if s.strict {
+		_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	}
 	s.fd = fd
 	return nil
 }

@@ -176,7 +176,9 @@ type ReadResult struct {
 	ForeignFirewallMarks []uint32                 `json:"foreignFirewallMarks,omitempty"`
 	Orphans              []Key                    `json:"orphans,omitzero"`
 	Addresses            []string                 `json:"addresses,omitzero"`
-	Host                 *ObservedHost            `json:"host,omitempty"`
+	// LocalRoutes are ranges of VIPs that one route of ours makes local; what of them has a virtual server is among Addresses.
+	LocalRoutes []string      `json:"localRoutes,omitempty"`
+	Host        *ObservedHost `json:"host,omitempty"`
 	// Drift is what would make the kernel as the journal says; nil unless drift was asked for.
 	Drift     *[]Change `json:"drift,omitempty"`
 	TableHash string    `json:"tableHash"`
