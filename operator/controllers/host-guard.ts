@@ -1,8 +1,9 @@
 import { type HostAddresses, hostAddresses, withoutHosts } from '../core/host-addresses.ts';
 import type { AddressPool, AddressRange } from '../model/address-pool.ts';
+import { API_SERVER } from '../model/load-balanced-service.ts';
 import type { Cluster } from './ports.ts';
 
-/** Keeps the addresses of nodes, pods, directors and the configuration's list out of every pool. */
+/** Keeps the addresses of nodes, pods, directors, the API server and the configuration's list out of every pool. */
 export class HostGuard {
   readonly #cluster: Cluster;
   readonly #neverAssign: readonly AddressRange[];
@@ -14,10 +15,11 @@ export class HostGuard {
     this.#neverAssign = neverAssign;
   }
 
-  /** Looks at nodes and directors again. @returns whether an address came or went. */
+  /** Looks at nodes, directors and the API server again. @returns whether an address came or went. */
   refresh(): boolean {
     const directors = [...this.#cluster.directors()].flatMap((director) => (director.ok ? [director.value] : []));
-    this.#hosts = hostAddresses(this.#cluster.nodes(), directors, this.#neverAssign);
+    const apiServer = this.#cluster.endpoints(API_SERVER);
+    this.#hosts = hostAddresses(this.#cluster.nodes(), directors, apiServer, this.#neverAssign);
     const before = this.#print;
     this.#print = this.#hosts.map(({ range, owner }) => `${range.first}-${range.last} ${owner}`).join();
     return this.#print !== before;

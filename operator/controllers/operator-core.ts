@@ -2,7 +2,7 @@ import { AddressBook } from '../core/address-book.ts';
 import { hasLocalEndpoint } from '../core/select-nodes.ts';
 import type { AddressPool, AddressRange } from '../model/address-pool.ts';
 import type { Director } from '../model/director.ts';
-import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { API_SERVER, type ServiceKey } from '../model/load-balanced-service.ts';
 import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
 import { HostGuard } from './host-guard.ts';
@@ -118,8 +118,11 @@ class OperatorCore implements Operator {
     switch (event.kind) {
       case 'synced':
         break;
-      case 'service':
       case 'endpoints':
+        if (event.key === API_SERVER) this.#onHosts();
+        this.#serviceQueue.add(event.key);
+        break;
+      case 'service':
         this.#serviceQueue.add(event.key);
         break;
       case 'nodes':

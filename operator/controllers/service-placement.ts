@@ -6,7 +6,7 @@ import type { DirectorConfirmation } from '../core/service-status.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
-import { type LoadBalancedService, type ServiceKey, serviceKey } from '../model/load-balanced-service.ts';
+import { API_SERVER, type LoadBalancedService, type ServiceKey } from '../model/load-balanced-service.ts';
 import type { PortProblem } from '../model/port-problem.ts';
 import type { VirtualServer } from '../model/virtual-server.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
@@ -207,9 +207,6 @@ export class ServicePlacement {
     if (lane.absent(key)) lane.forget(key);
   }
 }
-
-/** Its endpoints are the API servers. */
-const API_SERVER = serviceKey('default', 'kubernetes');
 
 function unusablePool(name: string, exists: boolean): string {
   const cause = exists ? 'cannot be read: see its status' : 'does not exist any more';

@@ -4,6 +4,7 @@ import { formatAddressRange, parseAddressRange } from '../model/address-range.ts
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
 import { addressToNumber, familyOf, type IpAddress } from '../model/ip-address.ts';
+import type { ServiceEndpoints } from '../model/load-balanced-service.ts';
 import { usableRanges } from './usable-ranges.ts';
 
 /** Addresses that somebody has already: a VIP on one of them would take that machine's traffic away. */
@@ -13,10 +14,11 @@ export interface HostAddresses {
   readonly owner: string;
 }
 
-/** Everything in a cluster that has addresses of its own: nodes and their pods, directors, and what the configuration names. */
+/** Everything in a cluster that has addresses of its own: nodes and their pods, directors, the API server, and what the configuration names. */
 export function hostAddresses(
   nodes: Iterable<ClusterNode>,
   directors: Iterable<Director>,
+  apiServer: Pick<ServiceEndpoints, 'groups'>,
   neverAssign: readonly AddressRange[],
 ): readonly HostAddresses[] {
   const hosts: HostAddresses[] = neverAssign.map((range) => ({ range, owner: 'neverAssign in the configuration' }));
@@ -27,6 +29,8 @@ export function hostAddresses(
       hosts.push({ range: parseAddressRange(pods) as AddressRange, owner: `the pods of node ${name}` });
   }
   for (const { name, address } of directors) hosts.push({ range: single(address), owner: `director ${name}` });
+  for (const { endpoints } of apiServer.groups)
+    for (const { address } of endpoints) hosts.push({ range: single(address), owner: 'the API server' });
   return hosts;
 }
 

@@ -15,6 +15,9 @@ export function serviceKey(namespace: string, name: string): ServiceKey {
   return `${namespace}/${name}` as ServiceKey;
 }
 
+/** The Service behind which the API servers are; the control plane keeps its EndpointSlices. */
+export const API_SERVER = serviceKey('default', 'kubernetes');
+
 /** One port of a Service. */
 export interface ServicePort {
   readonly name: string;

@@ -14,7 +14,10 @@ const NODE = aNode({
   externalIPs: ['198.51.100.1'] as unknown as readonly IpAddress[],
   podRanges: ['198.18.129.0/24' as CidrRange],
 });
-const HOSTS = hostAddresses([NODE], [aDirector()], [aRange('198.18.0.0/17')]);
+const API_SERVER = {
+  groups: [{ ports: [], endpoints: [{ address: '192.0.2.10' as IpAddress, state: 'ready' as const }] }],
+};
+const HOSTS = hostAddresses([NODE], [aDirector()], API_SERVER, [aRange('198.18.0.0/17')]);
 
 describe('addresses that hosts have', () => {
   const rows: readonly (readonly [what: string, addresses: readonly string[], left: readonly string[]])[] = [
@@ -22,7 +25,8 @@ describe('addresses that hosts have', () => {
     ['an internal address of a node', ['203.0.113.10-203.0.113.12'], ['203.0.113.10', '203.0.113.12']],
     ['an external address of a node', ['198.51.100.1-198.51.100.2'], ['198.51.100.2']],
     ['addresses of pods', ['198.18.128.255-198.18.130.0'], ['198.18.128.255', '198.18.130.0']],
-    ['the address of a director', ['192.0.2.10-192.0.2.12'], ['192.0.2.10', '192.0.2.12']],
+    ['the address of a director', ['192.0.2.11-192.0.2.12'], ['192.0.2.12']],
+    ['the address of the API server', ['192.0.2.9-192.0.2.10'], ['192.0.2.9']],
     ['addresses of the configuration', ['198.18.127.0-198.18.128.0'], ['198.18.128.0']],
     ['an IPv6 address', ['2001:db8::11'], []],
     ['one behind an IPv4 range', ['192.0.2.1', '2001:db8::10-2001:db8::11'], ['192.0.2.1', '2001:db8::10']],
@@ -35,7 +39,7 @@ describe('addresses that hosts have', () => {
   }
 
   it('are named with their owners, three of them', () => {
-    const { taken } = withoutHosts(aPool({ addresses: ['192.0.0.0-203.0.113.255'] }), HOSTS);
+    const { taken } = withoutHosts(aPool({ addresses: ['192.0.2.11-203.0.113.255'] }), HOSTS);
     assert.equal(
       describeTaken(taken),
       '198.18.0.0-198.18.127.255 belongs to neverAssign in the configuration, 203.0.113.11 belongs to node node-1 and 198.51.100.1 ' +
