@@ -109,7 +109,11 @@ class IpvsOperator extends SafeOperator {
       claimUnclassed,
       onEvent: (event) => operator.onClusterEvent(event),
     });
-    const events = createEventRecorder({ ...shared, instance: this.#identity });
+    const events = createEventRecorder({
+      ...shared,
+      instance: this.#identity,
+      onUnwritten: (why) => this.#metrics.eventUnwritten(why),
+    });
     const operator: Operator = createOperator({
       clock: systemClock,
       log: this.#log,

@@ -135,7 +135,7 @@ export const loadBalancerPoolStatus = z.strictObject({
   availableIPv4: z.string().optional().describe('Free IPv4 addresses.'),
   availableIPv6: z.string().optional().describe('Free IPv6 addresses; a text, because there may be more than 2^63.'),
   used: counter.optional().describe('Addresses given to Services, of both families.'),
-  free: z.string().optional().describe('Free addresses, of both families.'),
+  free: z.string().optional().describe('Free addresses, of both families; from a million on as a power of two.'),
   directors: z
     .array(
       z.strictObject({

@@ -1,3 +1,4 @@
+import { formatAmount } from '../lib/format-amount.ts';
 import { count, listInWords } from '../lib/list-in-words.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { Condition } from '../model/condition.ts';
@@ -45,7 +46,7 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
     availableIPv4: String(usage.availableIPv4),
     availableIPv6: String(usage.availableIPv6),
     used: usage.assignedIPv4 + usage.assignedIPv6,
-    free: String(usage.availableIPv4 + usage.availableIPv6),
+    free: formatAmount(usage.availableIPv4 + usage.availableIPv6),
     directors,
     directorsReady: `${directors.filter((director) => director.ready).length}/${directors.length}`,
     virtualServers: input.virtualServers,
@@ -97,7 +98,7 @@ function addressesAvailable({ pool, usage, overlap }: PoolStatusInput): Conditio
       reason: 'Exhausted',
       message: `All addresses are given: ${inUse} in use. Add addresses to the pool or delete a Service.`,
     };
-  return { type, status: 'True', reason: 'Available', message: `${inUse} in use, ${free} free.` };
+  return { type, status: 'True', reason: 'Available', message: `${inUse} in use, ${formatAmount(free)} free.` };
 }
 
 function conflict({ overlap }: PoolStatusInput): Condition {

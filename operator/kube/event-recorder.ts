@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Clock, EventRecorder, Log, ObjectReference } from '../controllers/ports.ts';
 import { API_GROUP, API_VERSION } from '../model/names.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
+import { EventQueue } from './event-queue.ts';
 import { formatMicroTime } from './micro-time.ts';
+import { TroublePacer } from './trouble-pacer.ts';
 
 export interface EventRecorderOptions {
   readonly api: ApiClient;
@@ -10,6 +12,11 @@ export interface EventRecorderOptions {
   readonly log: Log;
   /** Which process says it: the Pod's or host's name. */
   readonly instance: string;
+  /**
+   * Told of every event that is not written as such: `folded` into a newer one about the same trouble, `dropped` because too many wait, or
+   * `failed`.
+   */
+  readonly onUnwritten?: (why: 'folded' | 'dropped' | 'failed') => void;
 }
 
 export interface StoppableEventRecorder extends EventRecorder {
@@ -26,8 +33,6 @@ export const REPORTING_CONTROLLER = `${API_GROUP}/ipvs-operator`;
 const SERIES_LIFE_MS = 6 * 60_000;
 /** A growing count is written this often. */
 const SERIES_WRITE_MS = 60_000;
-/** Events beyond what the bucket lets through wait; beyond this many they are dropped, with a line in the log. */
-const QUEUE_LIMIT = 2_000;
 const BUCKET_SIZE = 50;
 const REFILL_PER_SECOND = 10;
 const STOP_WITHIN_MS = 2_000;
@@ -48,19 +53,26 @@ interface Series {
   writtenAt: number;
 }
 
-/** events.k8s.io/v1 with series, a bounded queue and a token bucket. An event that cannot be written is logged, and lost. */
+/**
+ * events.k8s.io/v1 with series, a bounded fair queue and a token bucket. An event that cannot be written is counted and logged, and lost: what
+ * it tells is in a condition too.
+ */
 class AggregatingRecorder implements StoppableEventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #series = new Map<string, Series>();
-  readonly #queue: Series[] = [];
+  readonly #queue = new EventQueue<Series>();
+  readonly #pacer: TroublePacer;
   #tokens = BUCKET_SIZE;
   #refilledAt: number;
   #working: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
   #stopped = false;
+  /** Dropped since the log last said so. */
+  #dropped = 0;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
+    this.#pacer = new TroublePacer(options.clock, () => options.onUnwritten?.('folded'));
     this.#refilledAt = options.clock.monotonic();
   }
 
@@ -74,15 +86,16 @@ class AggregatingRecorder implements StoppableEventRecorder {
       known.lastSeen = now;
       return;
     }
-    const series = this.#newSeries(about, type, reason, message, key, now);
-    this.#series.set(key, series);
-    this.#enqueue(series);
+    const begin = () => this.#begin(this.#newSeries(about, type, reason, message, key, now));
+    this.#pacer.say(JSON.stringify([about.kind, about.uid, reason]), begin);
     this.#wakeLater();
   }
 
   async stop(): Promise<void> {
+    this.#pacer.sayDue(true);
     this.#stopped = true;
     this.#cancelTimer?.();
+    this.#tellDropped();
     const { clock } = this.#options;
     const deadline = new Promise<void>((resolve) => {
       const cancel = clock.schedule(STOP_WITHIN_MS, resolve);
@@ -93,7 +106,7 @@ class AggregatingRecorder implements StoppableEventRecorder {
     });
     this.#tokens = Number.POSITIVE_INFINITY;
     await deadline;
-    this.#queue.length = 0;
+    this.#queue.clear();
   }
 
   #newSeries(
@@ -130,19 +143,26 @@ class AggregatingRecorder implements StoppableEventRecorder {
     return { key, namespace, name, event, count: 1, lastSeen: now, writtenAt: now };
   }
 
+  #begin(series: Series): void {
+    this.#series.set(series.key, series);
+    this.#enqueue(series);
+  }
+
   #enqueue(series: Series): void {
-    if (this.#queue.length >= QUEUE_LIMIT) {
-      this.#options.log.warn('Too many events wait to be written; one was dropped', { event: series.event });
+    if (!this.#queue.add(series)) {
+      this.#dropped += 1;
+      this.#options.onUnwritten?.('dropped');
+      // Nothing to add to: the next of its kind is tried as a new event.
+      if (series.writtenCount === undefined) this.#series.delete(series.key);
       return;
     }
-    this.#queue.push(series);
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });
   }
 
   async #work(): Promise<void> {
-    for (let series = this.#queue.shift(); series !== undefined; series = this.#queue.shift()) {
+    for (let series = this.#queue.next(); series !== undefined; series = this.#queue.next()) {
       await this.#token();
       await this.#write(series);
     }
@@ -180,6 +200,7 @@ class AggregatingRecorder implements StoppableEventRecorder {
       series.writtenCount = series.writtenCount === undefined ? 1 : count;
       return;
     }
+    this.#options.onUnwritten?.('failed');
     log.warn('An event could not be written', { event: series.event, cause: answer.message });
     // Nothing to add to: the next of its kind is written as a new event.
     if (series.writtenCount === undefined || answer.status === 404) this.#series.delete(series.key);
@@ -188,8 +209,17 @@ class AggregatingRecorder implements StoppableEventRecorder {
   #wakeLater(): void {
     this.#cancelTimer ??= this.#options.clock.schedule(SERIES_WRITE_MS, () => {
       this.#cancelTimer = undefined;
+      this.#pacer.sayDue();
+      this.#tellDropped();
       this.#writeGrownSeries();
     });
+  }
+
+  /** One line for all of them: a flood of events shall not become one of the log. */
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    this.#options.log.warn('Too many events waited to be written; some were dropped', { dropped: this.#dropped });
+    this.#dropped = 0;
   }
 
   /** Queues the series whose count has grown, and forgets those that have ended. */
@@ -200,7 +230,7 @@ class AggregatingRecorder implements StoppableEventRecorder {
       if (grown && now - series.writtenAt >= SERIES_WRITE_MS) this.#enqueue(series);
       else if (!grown && now - series.lastSeen >= SERIES_LIFE_MS) this.#series.delete(key);
     }
-    if (this.#series.size > 0 && !this.#stopped) this.#wakeLater();
+    if ((this.#series.size > 0 || !this.#pacer.isEmpty) && !this.#stopped) this.#wakeLater();
   }
 }
 

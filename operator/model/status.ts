@@ -30,6 +30,7 @@ export interface PoolStatus {
   readonly availableIPv6: string;
   /** Both families together, for the printer columns. */
   readonly used: number;
+  /** For people: see lib/format-amount.ts. */
   readonly free: string;
   readonly directors: readonly PoolDirectorStatus[];
   /** `n/m` for the printer column. */

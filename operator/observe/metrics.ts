@@ -3,6 +3,8 @@ import type { ControllerMetrics } from '../controllers/ports.ts';
 
 /** Everything the operator counts, ready to be scraped. */
 export interface Metrics extends ControllerMetrics {
+  /** An event that was not written as such; see EventRecorderOptions. */
+  eventUnwritten(why: 'folded' | 'dropped' | 'failed'): void;
   /** Prometheus text format, and its content type. */
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -39,6 +41,13 @@ export function createMetrics(): Metrics {
     labelNames: ['director', 'kind'],
     registers,
   });
+  const unwritten = new Counter({
+    name: `${PREFIX}events_unwritten_total`,
+    help: 'Kubernetes events that were folded into a newer one, dropped because too many waited, or could not be written.',
+    labelNames: ['why'],
+    registers,
+  });
+  for (const why of ['folded', 'dropped', 'failed']) unwritten.inc({ why }, 0);
   const kindsOf = new Map<string, Set<string>>();
   return {
     reconciled(controller, result, seconds) {
@@ -60,6 +69,7 @@ export function createMetrics(): Metrics {
     },
     vipsInUse: (pool, count) => vips.set({ pool }, count),
     poolGone: (pool) => vips.remove({ pool }),
+    eventUnwritten: (why) => unwritten.inc({ why }),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }

@@ -14,6 +14,14 @@ const SOURCES = [
   'operator/controllers/lane-report.ts',
 ];
 
+/** Where further reasons are spelled, among words that are none. */
+const FURTHER_SOURCES = [
+  'operator/model/director.ts',
+  'operator/controllers/service-removal.ts',
+  'operator/controllers/director-controller.ts',
+  'operator/controllers/operator-core.ts',
+];
+
 /** Words of the same shape that are no reasons: statuses, kinds, families, phases. */
 const OTHERS = new Set([
   ...['True', 'False', 'Unknown', 'Normal', 'Warning', 'Service', 'LoadBalancerPool', 'Director', 'IPv4', 'IPv6'],
@@ -32,4 +40,41 @@ describe('docs/conditions.md', () => {
       assert.deepEqual(missing, []);
     });
   }
+
+  const spelled = [...SOURCES, ...FURTHER_SOURCES].map(read).join('\n');
+  for (const { heading, reasons } of tablesOf(documented)) {
+    it(`has no reason under “${heading}” that the code does not know`, () => {
+      assert.ok(reasons.length > 0);
+      const unknown = reasons.filter((reason) => !new RegExp(`['\`]${reason}['\`]|^ +${reason}:`, 'm').test(spelled));
+      assert.deepEqual(unknown, []);
+    });
+  }
 });
+
+interface Table {
+  readonly heading: string;
+  readonly rows: readonly (readonly string[])[];
+  /** What its column `reason` names. */
+  readonly reasons: readonly string[];
+}
+
+/** Every table of a Markdown page that has a column `reason`. */
+function tablesOf(page: string): Table[] {
+  return page.split(/^#+ /m).flatMap((section): Table[] => {
+    const cells = (line: string) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim());
+    const [head = [], , ...rows] = section
+      .split('\n')
+      .filter((line) => line.startsWith('|'))
+      .map(cells);
+    const column = head.indexOf('reason');
+    if (column < 0) return [];
+    const reasons = rows
+      .flatMap((row) => (row[column] ?? '').split(', '))
+      .filter((reason) => /^[A-Z][A-Za-z]+$/.test(reason));
+    return [{ heading: section.split('\n')[0] ?? '', rows, reasons }];
+  });
+}

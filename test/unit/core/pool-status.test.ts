@@ -57,9 +57,10 @@ describe('poolStatus', () => {
 
   it('writes more addresses than a number can hold', () => {
     const usage = { assignedIPv4: 1, assignedIPv6: 1, availableIPv4: 3n, availableIPv6: (1n << 64n) - 1n };
-    const { result } = status({ usage });
+    const { result, condition } = status({ usage });
+    assert.equal(condition('AddressesAvailable'), 'True Available: 2 addresses in use, ~2^64 free.');
     assert.equal(result.availableIPv6, '18446744073709551615');
-    assert.equal(result.free, '18446744073709551618');
+    assert.equal(result.free, '~2^64');
     assert.equal(result.used, 2);
   });
 

@@ -13,12 +13,22 @@ describe('the event recorder in fake time', () => {
   let api: FakeApiClient;
   let log: FakeLog;
   let recorder: StoppableEventRecorder;
+  let unwritten: { folded: number; dropped: number; failed: number };
 
   beforeEach(() => {
     clock = new FakeClock();
     api = new FakeApiClient();
     log = new FakeLog();
-    recorder = createEventRecorder({ api, clock, log, instance: 'operator-0' });
+    unwritten = { folded: 0, dropped: 0, failed: 0 };
+    recorder = createEventRecorder({
+      api,
+      clock,
+      log,
+      instance: 'operator-0',
+      onUnwritten: (why) => {
+        unwritten[why] += 1;
+      },
+    });
   });
 
   it('writes six digits, who, what and about whom', async () => {
@@ -66,14 +76,39 @@ describe('the event recorder in fake time', () => {
     assert.equal(api.store.list(EVENTS).length, 5);
   });
 
-  it('spreads a flood, and drops with a line in the log what is too much', async () => {
-    for (let i = 0; i < 3_000; i++) recorder.record(WEB, 'Normal', 'Flood', `number ${i}`);
+  it('spreads a flood, drops what is too much, counts it, and says so once', async () => {
+    for (let i = 0; i < 3_000; i++) recorder.record({ ...WEB, uid: `u${i}` }, 'Normal', 'Flood', `number ${i}`);
     await clock.settle();
     assert.ok(api.calls.length <= 60, `${api.calls.length} at once`);
-    const dropped = log.lines.filter(({ message }) => message.startsWith('Too many events')).length;
     await clock.advance(300_000);
-    assert.equal(api.store.list(EVENTS).length, 3_000 - dropped);
-    assert.ok(dropped >= 900);
+    assert.equal(api.store.list(EVENTS).length, 3_000 - unwritten.dropped);
+    assert.ok(unwritten.dropped >= 900);
+    const said = log.lines.filter(({ message }) => message.startsWith('Too many events'));
+    assert.deepEqual(
+      said.map(({ fields }) => fields?.dropped),
+      [unwritten.dropped],
+    );
+  });
+
+  it('lets one namespace that floods delay no other', async () => {
+    for (let i = 0; i < 3_000; i++) recorder.record({ ...WEB, uid: `u${i}` }, 'Normal', 'Flood', `number ${i}`);
+    await clock.advance(1_000);
+    recorder.record({ ...WEB, namespace: 'quiet' }, 'Warning', 'AllocationFailed', 'No free address.');
+    await clock.advance(500);
+    assert.equal(api.store.list('/apis/events.k8s.io/v1/namespaces/quiet/events').length, 1);
+  });
+
+  it('tells a trouble that changes its words all the time five times, then once a minute with the newest', async () => {
+    for (let second = 0; second < 600; second++) {
+      recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', `attempt ${second}`);
+      await clock.advance(1_000);
+    }
+    await clock.advance(60_000);
+    const notes = api.store.list(EVENTS).map(({ note }) => note);
+    assert.deepEqual(notes.slice(0, 5), ['attempt 0', 'attempt 1', 'attempt 2', 'attempt 3', 'attempt 4']);
+    assert.ok(notes.length >= 14 && notes.length <= 16, `${notes.length} events in eleven minutes`);
+    assert.equal(notes.at(-1), 'attempt 599');
+    assert.equal(unwritten.folded, 600 - notes.length);
   });
 
   it('writes the next of its kind anew when the first could not be written', async () => {
@@ -88,7 +123,7 @@ describe('the event recorder in fake time', () => {
   });
 
   it('writes what waits when stopped, leaves no timer, and takes no more', async () => {
-    for (let i = 0; i < 80; i++) recorder.record(WEB, 'Normal', 'A', `number ${i}`);
+    for (let i = 0; i < 80; i++) recorder.record({ ...WEB, uid: `u${i}` }, 'Normal', 'A', `number ${i}`);
     const stopped = recorder.stop();
     await clock.advance(500);
     await stopped;

@@ -11,6 +11,7 @@ describe('createMetrics', () => {
     metrics.directorSynced('front-1', 1_767_225_600);
     metrics.changed('front-1', 'virtualServerAdded', 2);
     metrics.vipsInUse('public', 3);
+    metrics.eventUnwritten('dropped');
     const { contentType, text } = await metrics.render();
     assert.match(contentType, /^text\/plain/);
     for (const line of [
@@ -22,6 +23,8 @@ describe('createMetrics', () => {
       'ipvs_operator_last_sync_timestamp_seconds{director="front-1"} 1767225600',
       'ipvs_operator_changes_total{director="front-1",kind="virtualServerAdded"} 2',
       'ipvs_operator_vips_in_use{pool="public"} 3',
+      'ipvs_operator_events_unwritten_total{why="dropped"} 1',
+      'ipvs_operator_events_unwritten_total{why="folded"} 0',
     ]) {
       assert.ok(text.includes(line), line);
     }
@@ -48,6 +51,6 @@ describe('createMetrics', () => {
     const labels = new Set(
       [...text.matchAll(/^ipvs_operator_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list?.match(/\w+(?==)/g) ?? []),
     );
-    assert.deepEqual([...labels].sort(), ['controller', 'director', 'le', 'pool', 'result']);
+    assert.deepEqual([...labels].sort(), ['controller', 'director', 'le', 'pool', 'result', 'why']);
   });
 });
