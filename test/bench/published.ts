@@ -3,6 +3,7 @@ import type { ApiConnection } from './api-connection.ts';
 /** Tells when Services of one namespace get their addresses, by a watch that is open all the time. */
 export class Published {
   readonly #waiting = new Map<string, (at: number) => void>();
+  readonly #seen = new Set<string>();
   readonly #stop: () => void;
 
   private constructor(stop: () => void) {
@@ -30,11 +31,17 @@ export class Published {
     });
   }
 
+  /** Whether the Service has been seen with an address. */
+  has(name: string): boolean {
+    return this.#seen.has(name);
+  }
+
   close(): void {
     this.#stop();
   }
 
   #tell(name: string): void {
+    this.#seen.add(name);
     this.#waiting.get(name)?.(performance.now());
     this.#waiting.delete(name);
   }

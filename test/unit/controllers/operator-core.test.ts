@@ -484,6 +484,29 @@ describe('The operator as a whole', () => {
       const writes = world.writer.writes.filter(({ verb }) => verb === 'poolStatus').length;
       assert.ok(writes <= 6, `${writes} writes of the status of one pool`);
     });
+
+    it('writes the status of a pool once a second at most, and of a director too, while a thousand Services are created', async () => {
+      const addresses = ['198.18.0.0/16'];
+      world = new World({ pools: [aPool({ addresses })] });
+      for (const { table } of world.hosts.values()) table.policy = { ...table.policy, addresses };
+      world.start();
+      await world.run(10_000);
+      const before = world.writer.writes.length;
+      for (let index = 0; index < 1_000; index += 1) {
+        world.api.putService(aService({ name: `one-of-many-${index}` }));
+        if (index % 100 === 99) await world.run(1_000);
+      }
+      await world.run(10_000);
+      const writes = world.writer.writes.slice(before);
+      const count = (verb: string) => writes.filter((write) => write.verb === verb).length;
+      assert.deepEqual([count('claim'), count('serviceStatus')], [1_000, 1_000]);
+      assert.equal(world.writer.poolStatuses.get('web')?.used, 1_000);
+      assert.ok(count('poolStatus') <= 20, `${count('poolStatus')} writes of the status of the pool in 20 s`);
+      assert.ok(
+        count('directorStatus') <= 40,
+        `${count('directorStatus')} writes of the status of two directors in 20 s`,
+      );
+    });
   });
 
   describe('when it is restarted', () => {
