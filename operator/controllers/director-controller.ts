@@ -45,7 +45,7 @@ export interface DirectorControllerOptions {
   /** A director became ready, or not; pools and waiting Services may care. */
   readonly onReadiness: (director: string) => void;
   /** A lane is new and empty: assign what it shall have before it starts. */
-  readonly fill: () => void;
+  readonly fill: () => Promise<void>;
   /** A director came, went, or changed in what pools select by. */
   readonly onMembership: (before: Parsed<Director> | undefined, after: Parsed<Director> | undefined) => void;
 }
@@ -89,7 +89,7 @@ export class DirectorController {
     const known = fleet.member(name);
     this.#adjustLane(name, director);
     if (known === undefined) {
-      this.#options.fill();
+      await this.#options.fill();
       fleet.member(name)?.lane.start();
     }
     if (selectionPrint(known?.director) !== selectionPrint(director))

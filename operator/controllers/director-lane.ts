@@ -51,7 +51,7 @@ export class DirectorLane {
 
   /** Begins to connect. Assign what is known before: the first thing done on the director is to make its whole table equal. */
   start(): void {
-    if (this.#loop !== undefined) return;
+    if (this.#loop !== undefined || this.#stopped) return;
     this.#loop = this.#run();
     this.#cancelPatience = this.#options.clock.schedule(this.#timing.patienceMs, () => this.#state.notYetHeardOf());
   }

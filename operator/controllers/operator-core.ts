@@ -56,6 +56,8 @@ export interface Operator {
   stop(): Promise<void>;
 }
 
+/** Services spread over a new lane before the event loop gets a turn: some milliseconds. */
+const PLACED_AT_ONCE = 200;
 const BACKOFF = { baseMs: 100, capMs: 30_000 };
 
 /** Wires the controllers. The composition root and the simulator make the same thing from different parts. */
@@ -231,8 +233,14 @@ class OperatorCore implements Operator {
     this.#addServices(this.#services.unsettled());
   }
 
-  #placeAll(): void {
-    for (const { key } of this.#parts.cluster.services()) this.#services.place(key);
+  /** In slices: others get their turn while thousands of Services are spread over a new lane. */
+  async #placeAll(): Promise<void> {
+    const { cluster, clock } = this.#parts;
+    const keys = [...cluster.services()].map(({ key }) => key);
+    for (const [index, key] of keys.entries()) {
+      if (index % PLACED_AT_ONCE === PLACED_AT_ONCE - 1) await new Promise<void>((turn) => clock.schedule(0, turn));
+      this.#services.place(key);
+    }
   }
 
   #unusablePools(): ReadonlySet<string> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
+import { aDirector } from '../../builders/a-director.ts';
 import { aNode } from '../../builders/a-node.ts';
 import { aPool } from '../../builders/a-pool.ts';
 import { aPublishedService, aService, aServicePort } from '../../builders/a-service.ts';
@@ -49,6 +50,19 @@ describe('The work for one event', () => {
       assert.ok((counts[0] ?? 0) < 40, `Services looked at: ${counts[0]}`);
     });
   }
+
+  it('is done in slices when a director joins a thousand Services, and nothing else waits for all of it', async () => {
+    world = await siteWith(1_000);
+    const before = world.serviceReads;
+    const host = world.addDirector(aDirector({ name: 'lb-3', address: '192.0.2.13' }));
+    host.table.policy = { ...host.table.policy, addresses: ['198.18.0.0/16'] };
+    await world.clock.settle();
+    const atOnce = world.serviceReads - before;
+    await world.run(1);
+    assert.ok(world.serviceReads - before > 1.3 * atOnce, 'others had their turn in between');
+    await world.run(10_000);
+    assert.equal(host.table.virtualServers().length, 1_000);
+  });
 
   it('concerns only the Services of the pool whose nodes change, and with externalTrafficPolicy Local only those with an endpoint there', async () => {
     world = await siteWith(100, [otherPool(0, { nodeSelector: { matchLabels: { zone: 'a' }, matchExpressions: [] } })]);
