@@ -17,6 +17,10 @@ export class FairTurns<Key extends string> {
     return this.#size;
   }
 
+  has(key: Key): boolean {
+    return this.#groups.get(this.#groupOf(key))?.has(key) ?? false;
+  }
+
   /** @returns whether the key was not there before. */
   add(key: Key): boolean {
     const group = this.#groupOf(key);
@@ -39,6 +43,16 @@ export class FairTurns<Key extends string> {
       }
     }
     return undefined;
+  }
+
+  /** @returns whether the key was there. */
+  delete(key: Key): boolean {
+    const group = this.#groupOf(key);
+    const keys = this.#groups.get(group);
+    if (keys?.delete(key) !== true) return false;
+    this.#size -= 1;
+    if (keys.size === 0) this.#groups.delete(group);
+    return true;
   }
 
   clear(): void {

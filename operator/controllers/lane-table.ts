@@ -163,14 +163,16 @@ export class LaneTable {
   }
 
   /**
-   * Takes what is to be sent, up to the weight (virtual servers plus real servers), and leaves out what must not be touched. The caller
-   * gives it back with {@link confirm} or {@link giveBack}.
+   * Takes what is to be sent, up to the weight (virtual servers plus real servers), and leaves out what must not be touched: first what is not
+   * on the director yet, for somebody waits for it. The caller gives it back with {@link confirm} or {@link giveBack}.
    */
   takeDirty(maxWeight: number): Batch {
     const virtualServers: VirtualServer[] = [];
     const absent: VirtualServerKey[] = [];
     let weight = 0;
-    for (const entry of [...this.#entries.dirty]) {
+    const dirty = [...this.#entries.dirty];
+    const isNew = ({ written }: LaneEntry) => written === undefined;
+    for (const entry of [...dirty.filter(isNew), ...dirty.filter((known) => !isNew(known))]) {
       if (weight >= maxWeight) break;
       this.#entries.unmarkDirty(entry);
       if (this.intents.isFrozen(entry)) continue;

@@ -96,7 +96,7 @@ class OperatorCore implements Operator {
     this.#directors = new DirectorController({
       ...shared,
       enqueue: (director) => this.#onReport(director),
-      onServices: (services) => this.#addServices(services),
+      onServices: (services) => this.#onConfirmed(services),
       onReadiness: () => this.#addServices(this.#services.unsettled()),
       fill: () => this.#placeAll(),
       onMembership: (before, after) => this.#onMembership(before, after),
@@ -185,8 +185,16 @@ class OperatorCore implements Operator {
       for (const key of this.#tally.servicesOf(pool)) {
         const local = cluster.service(key)?.externalTrafficPolicy === 'Local';
         if (!local || [...nodes].some((node) => hasLocalEndpoint(node, cluster.endpoints(key))))
-          this.#serviceQueue.add(key);
+          this.#serviceQueue.addPatiently(key);
       }
+    }
+  }
+
+  /** A director has answered. Who waits for that goes before the thousands that one answer may concern. */
+  #onConfirmed(services: Iterable<ServiceKey>): void {
+    for (const key of services) {
+      if (this.#services.isUnsettled(key)) this.#serviceQueue.add(key);
+      else this.#serviceQueue.addPatiently(key);
     }
   }
 

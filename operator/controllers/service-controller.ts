@@ -82,6 +82,11 @@ export class ServiceController {
     return this.#unsettled;
   }
 
+  /** Whether it is one of {@link unsettled}. */
+  isUnsettled(key: ServiceKey): boolean {
+    return this.#unsettled.has(key);
+  }
+
   /** A Director object is gone, and with it what we know of its table. */
   forgetDirector(): void {
     this.#placement.forgetDirector();

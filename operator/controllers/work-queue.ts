@@ -23,6 +23,9 @@ export interface WorkQueueOptions<Key extends string> {
 /** Reconciles in a row before the event loop gets a turn. */
 const BURST = 64;
 
+/** Of so many runs in a row one is a patient key's, when any waits. */
+const PATIENT_SHARE = 8;
+
 /**
  * Keys that want to be reconciled, in order of arrival, groups in turn. Waiting keys are held once however often they are added; a key added while it is
  * worked on runs again afterwards. Nothing runs before {@link start} and nothing after {@link stop}.
@@ -30,6 +33,10 @@ const BURST = 64;
 export class WorkQueue<Key extends string> {
   readonly #options: WorkQueueOptions<Key>;
   readonly #waiting: FairTurns<Key>;
+  /** Keys that give way to those that wait. */
+  readonly #patient: FairTurns<Key>;
+  /** Runs begun since one was a patient key's. */
+  #hasty = 0;
   readonly #running = new Map<Key, Promise<void>>();
   readonly #dirtyAgain = new Set<Key>();
   readonly #failures = new Map<Key, number>();
@@ -42,16 +49,17 @@ export class WorkQueue<Key extends string> {
   constructor(options: WorkQueueOptions<Key>) {
     this.#options = options;
     this.#waiting = new FairTurns(options.groupOf);
+    this.#patient = new FairTurns(options.groupOf);
   }
 
   /** Keys waiting to be worked on. */
   get depth(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#patient.size;
   }
 
   /** True when nothing waits and nothing runs; keys may still sleep until a retry. */
   get idle(): boolean {
-    return this.#waiting.size === 0 && this.#running.size === 0;
+    return this.depth === 0 && this.#running.size === 0;
   }
 
   /** Reconcile this key as soon as a worker is free. */
@@ -61,7 +69,20 @@ export class WorkQueue<Key extends string> {
       this.#dirtyAgain.add(key);
       return;
     }
+    this.#patient.delete(key);
     if (!this.#waiting.add(key)) return;
+    this.#reportDepth();
+    this.#dispatchSoon();
+  }
+
+  /** Reconcile this key when nothing more urgent waits, or soon: for what concerns thousands of keys at once. */
+  addPatiently(key: Key): void {
+    if (this.#state === 'stopped' || this.#waiting.has(key)) return;
+    if (this.#running.has(key)) {
+      this.#dirtyAgain.add(key);
+      return;
+    }
+    if (!this.#patient.add(key)) return;
     this.#reportDepth();
     this.#dispatchSoon();
   }
@@ -99,6 +120,7 @@ export class WorkQueue<Key extends string> {
     for (const { cancel } of this.#sleeping.values()) cancel();
     this.#sleeping.clear();
     this.#waiting.clear();
+    this.#patient.clear();
     this.#dirtyAgain.clear();
     await Promise.all(this.#running.values());
   }
@@ -109,14 +131,14 @@ export class WorkQueue<Key extends string> {
   }
 
   #dispatch(): void {
-    while (this.#waiting.size > 0) {
+    while (this.depth > 0) {
       if (this.#state !== 'started' || this.#running.size >= this.#options.workers) return;
       if (this.#burst >= BURST) {
         // Reconciles that find nothing to do never wait: without a pause thousands of them would keep watches and sessions waiting.
         if (!this.#resting) this.#rest();
         return;
       }
-      const key = this.#waiting.take();
+      const key = this.#take();
       if (key === undefined) return;
       this.#reportDepth();
       this.#burst += 1;
@@ -125,6 +147,13 @@ export class WorkQueue<Key extends string> {
       this.#sleeping.delete(key);
       this.#running.set(key, this.#run(key));
     }
+  }
+
+  #take(): Key | undefined {
+    const patient = this.#waiting.size === 0 || this.#hasty >= PATIENT_SHARE;
+    const key = (patient ? this.#patient.take() : undefined) ?? this.#waiting.take();
+    this.#hasty = patient ? 0 : this.#hasty + 1;
+    return key;
   }
 
   #rest(): void {
@@ -192,6 +221,6 @@ export class WorkQueue<Key extends string> {
   }
 
   #reportDepth(): void {
-    this.#options.onDepth?.(this.#waiting.size);
+    this.#options.onDepth?.(this.depth);
   }
 }

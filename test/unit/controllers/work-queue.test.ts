@@ -41,6 +41,20 @@ describe('WorkQueue', () => {
     assert.ok(queue.idle);
   });
 
+  it('lets patient keys give way to others, but not for ever', async () => {
+    const queue = aQueue(undefined, 1);
+    for (const key of ['p1', 'p2', 'p3', 'p1']) queue.addPatiently(key);
+    for (let index = 0; index < 10; index += 1) queue.add(`u${index}`);
+    queue.add('p3');
+    queue.addPatiently('u9');
+    assert.equal(queue.depth, 13);
+    queue.start();
+    await clock.settle();
+    const urgent = Array.from({ length: 8 }, (_, index) => `u${index}`);
+    assert.deepEqual(runs, [...urgent, 'p1', 'u8', 'u9', 'p3', 'p2']);
+    assert.ok(queue.idle);
+  });
+
   it('runs a key again that was added while it was worked on, and never twice at once', async () => {
     const gate = Promise.withResolvers<Outcome>();
     const queue = aQueue(() => gate.promise);
