@@ -3,6 +3,7 @@ package ipvs
 import (
 	"encoding/hex"
 	"net/netip"
+	"runtime"
 	"testing"
 )
 
@@ -87,6 +88,29 @@ func TestOddNetmask(t *testing.T) {
 	body = endNested(appendBytes(body, svcAttrNetmask, []byte{255, 0, 255, 0}), start)
 	if got, err := decodeServiceMessage(body); err != nil || got.PrefixLength != 0 {
 		t.Errorf("prefix length %d, %v", got.PrefixLength, err)
+	}
+}
+
+// However long attributes say they are, and however many there are, decoding allocates next to nothing.
+func TestDecodingIsBounded(t *testing.T) {
+	const length = 64 << 10
+	many, start := appendNested(genetlinkHeader(cmdGetDest, familyVersion), cmdAttrDest)
+	for len(many) < length-64 {
+		many = appendUint32(many, destAttrWeight, 1)
+	}
+	many = endNested(many, start)
+	claimed := []byte{cmdGetDest, familyVersion, 0, 0, 0xff, 0xff, cmdAttrDest, 0x80, 0xff, 0xff, destAttrStats, 0x80}
+	for name, body := range map[string][]byte{"many attributes": many, "a claimed length": claimed} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := decodeDestinationMessage(body, IPv4)
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: taken", name)
+		}
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 16<<10 {
+			t.Errorf("%s: %d bytes allocated for %d", name, allocated, len(body))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -77,6 +78,27 @@ func TestLoadSaysWhichFile(t *testing.T) {
 	}
 	if _, err := Load(fine, "prod"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A hostile policy file costs memory in proportion to its length.
+func TestParsingIsBounded(t *testing.T) {
+	for name, content := range map[string]string{
+		"nested":      strings.Repeat(`{"owners":`, 1<<16),
+		"brackets":    `{"owners":{"prod":{"ports":` + strings.Repeat("[", 1<<20),
+		"ranges":      `{"owners":{"prod":{"virtualServers":[` + strings.Repeat(`"::/0",`, 1<<17) + `"x"]}}}`,
+		"many others": `{"owners":{` + strings.Repeat(`"a":{},`, 1<<16) + `"b":{}}}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Parse([]byte(content), "prod")
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: taken", name)
+		}
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 120*uint64(len(content)) {
+			t.Errorf("%s: %d bytes allocated for %d", name, allocated, len(content))
+		}
 	}
 }
 

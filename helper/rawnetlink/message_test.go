@@ -3,6 +3,7 @@ package rawnetlink
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/mdlayher/netlink"
@@ -53,6 +54,21 @@ func TestErrnoOfAcknowledgements(t *testing.T) {
 		if got := errnoIn(row.message); !errors.Is(got, row.want) {
 			t.Errorf("%s: %v, wanted %v", name, got, row.want)
 		}
+	}
+}
+
+// A datagram is at most as long as the receive buffer; the most messages in it are headers without data.
+func TestParsingIsBounded(t *testing.T) {
+	datagram := bytes.Repeat(appendMessage(nil, netlink.Message{}), receiveBytes/headerLength)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	messages, err := Parse(datagram)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(messages) != receiveBytes/headerLength {
+		t.Fatalf("%d messages, %v", len(messages), err)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 20*receiveBytes {
+		t.Errorf("%d bytes allocated for a datagram of %d", allocated, len(datagram))
 	}
 }
 

@@ -1,0 +1,44 @@
+package ledger
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ipvs-operator.io/helper/wire"
+)
+
+// Whatever the three files hold, reading them ends in a record or in an error; a record can be written on and is read again as it
+// was written.
+func FuzzRead(f *testing.F) {
+	state := `{"bootId":"boot","epoch":1,"generation":2,"totalWrites":3,"revision":4}`
+	f.Add([]byte(state), []byte(`{"bootId":"boot","virtualServers":["TCP 203.0.113.10:80","UDP [2001:db8::10]:53","firewall mark 7 (IPv4)"],"addresses":["203.0.113.10 on lo"]}`),
+		[]byte(`{"bootId":"boot","drains":[{"virtualServer":"TCP 203.0.113.10:80","realServer":"192.0.2.21:80","sinceMilliseconds":1,"deadlineMilliseconds":2}]}`))
+	f.Add([]byte(`{"bootId":"another"}`), []byte(`{"bootId":"another","virtualServers":["?"]}`), []byte(`{`))
+	f.Add([]byte(`{}`), []byte(`[]`), []byte(`null`))
+	f.Add([]byte(state), []byte(`{"bootId":"boot","addresses":[" on "]}`), []byte(`{"bootId":"boot","drains":[{"realServer":"192.0.2.21:99999"}]}`))
+	directory := f.TempDir()
+	f.Fuzz(func(t *testing.T, state, entries, drains []byte) {
+		for name, content := range map[string][]byte{"state": state, "entries": entries, "drains": drains} {
+			if err := os.WriteFile(filepath.Join(directory, "prod.netns."+name+".json"), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ledger := Open(directory, "prod", "netns", "boot")
+		if _, err := ledger.Read(); err != nil {
+			return
+		}
+		written, err := ledger.Write(Delta{Fence: wire.Fence{Epoch: 1 << 60}, Writes: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(directory, "prod", "netns", "boot").Read()
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		if again.Fence != written.Fence || again.TotalWrites != written.TotalWrites || len(again.Keys) != len(written.Keys) ||
+			len(again.Addresses) != len(written.Addresses) || len(again.Drains) != len(written.Drains) {
+			t.Fatalf("written %+v, read %+v", written, again)
+		}
+	})
+}
