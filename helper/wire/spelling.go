@@ -148,7 +148,7 @@ func (s *speller) members(visit func(name string) error) error {
 
 func (s *speller) value(depth int) error {
 	c := s.peek()
-	if (c == '{' || c == '[') && depth == maxDepth {
+	if (c == '{' || c == '[') && depth >= maxDepth {
 		return errors.New("the body is nested too deeply")
 	}
 	switch c {

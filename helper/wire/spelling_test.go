@@ -78,6 +78,7 @@ func TestDecodingIsBounded(t *testing.T) {
 	for name, body := range map[string]string{
 		"brackets":     `{"id":` + strings.Repeat("[", 1<<20),
 		"braces":       strings.Repeat(`{"id":`, 1<<18),
+		"deep sysctls": strings.Repeat(`{"host":`, 7) + `{"sysctls":{"x":` + strings.Repeat("[", 15<<20),
 		"names":        `{` + strings.Repeat(`"id":1,`, 1<<17),
 		"a string":     `{"id":"` + strings.Repeat("x", 1<<20),
 		"sysctls":      `{"id":1,"op":"apply","host":{"sysctls":{` + strings.Repeat(`"x":1,`, 1<<17),
