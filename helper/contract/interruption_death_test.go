@@ -14,7 +14,7 @@ import (
 // death counts the writes of an engine to the kernel, one message each, and ends it after some.
 type death struct {
 	left    int
-	journal string
+	written string
 	// pause lets the reader look before the next write.
 	pause func()
 	kill  func()
@@ -24,7 +24,7 @@ func (e *death) write(what string, do func() error) error {
 	if e.left == 0 {
 		e.kill()
 	}
-	file, err := os.OpenFile(e.journal, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(e.written, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err == nil {
 		_, err = fmt.Fprintln(file, what)
 		_ = file.Close()

@@ -17,7 +17,7 @@ import (
 const loopback = 1
 
 // hearAddresses follows the kernel's own notifications of addresses on lo. What it returns gives those since the last call, sorted, in the
-// spelling of a helper's journal. IPVS has no notifications.
+// spelling of what a helper notes. IPVS has no notifications.
 func hearAddresses(t *testing.T) func() []string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)

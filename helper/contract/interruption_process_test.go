@@ -22,7 +22,8 @@ import (
 )
 
 // processRole says what this program is when it is not the suite: a helper that carries out one request and dies on the way,
-// or a reader that looks all the time. Both are processes of their own, in the network namespace that started them.
+// a reader that looks all the time, or a host for tests of the stream between operator and helper (host_process_test.go). All are
+// processes of their own, in the network namespace that started them.
 const processRole = "IPVS_CONTRACT_PROCESS"
 
 func TestMain(m *testing.M) {
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	runtime.LockOSThread() // of all threads only this one is sure to be where we were started
-	if err := map[string]func() error{"helper": helperProcess, "reader": readerProcess}[role](); err != nil {
+	if err := map[string]func() error{"helper": helperProcess, "reader": readerProcess, "host": hostProcess, "bridge": bridgeProcess}[role](); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -55,12 +56,12 @@ func startProcess(role string, told any) (*exec.Cmd, *strings.Builder, io.WriteC
 
 // helperTask is what a helper process is to do: one request of owner prod.
 type helperTask struct {
-	StateDir, Boot, Policy string
-	Request                wire.Apply
+	StateDir, JournalDir, Boot, Policy string
+	Request                            wire.Apply
 	// Death is the number of writes to the kernel after which it kills itself; 0 before the first, negative never.
 	Death int
-	// Journal names a file to which each write is added before it is made, Polls the reader's counter.
-	Journal, Polls string
+	// Written names a file to which each write is added before it is made, Polls the reader's counter.
+	Written, Polls string
 }
 
 func helperProcess() error {
@@ -72,12 +73,12 @@ func helperProcess() error {
 	if err != nil {
 		return err
 	}
-	d := &director{world: kernelWorld(task.StateDir), stateDir: task.StateDir, boot: task.Boot, policy: task.Policy}
+	d := &director{world: kernelWorld(task.StateDir), stateDir: task.StateDir, journalDir: task.JournalDir, boot: task.Boot, policy: task.Policy}
 	pause := func() {}
 	if task.Death < 0 { // watched closely once; the others stop between the same writes
 		pause = polls.pass
 	}
-	end := &death{left: task.Death, journal: task.Journal, pause: pause, kill: func() {
+	end := &death{left: task.Death, written: task.Written, pause: pause, kill: func() {
 		_ = unix.Kill(unix.Getpid(), unix.SIGKILL)
 		select {}
 	}}

@@ -68,14 +68,14 @@ func TestKilledAfterEveryWrite(t *testing.T) {
 // interruption is a director whose requests are carried out by processes that die.
 type interruption struct {
 	*director
-	journal, polls string
-	heard          func() []string
-	announced      int // by the fake, up to the last reset
+	log, polls string
+	heard      func() []string
+	announced  int // by the fake, up to the last reset
 }
 
 func newInterruption(t *testing.T, w *world) *interruption {
 	t.Helper()
-	i := &interruption{director: newDirector(t, w), journal: filepath.Join(w.stateDir, "journal"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
+	i := &interruption{director: newDirector(t, w), log: filepath.Join(w.stateDir, "written"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
 	i.policy = interruptionPolicy
 	i.apply(t, i.newEngine("test"), wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: list(virtualServer("198.51.100.1", 80, "192.0.2.21"))})
 	foreign := service("192.0.2.200", 80)
@@ -132,7 +132,7 @@ func (i *interruption) startReader(t *testing.T) func(polls int) {
 // carryOut asks for the second table, in a process that kills itself after so many writes (negative: never).
 func (i *interruption) carryOut(t *testing.T, after int) wire.ApplyResult {
 	t.Helper()
-	task := helperTask{StateDir: i.stateDir, Boot: i.boot, Policy: i.policy, Death: after, Journal: i.journal, Polls: i.polls, Request: i.request()}
+	task := helperTask{StateDir: i.stateDir, Boot: i.boot, Policy: i.policy, Death: after, Written: i.log, JournalDir: i.journalDir, Polls: i.polls, Request: i.request()}
 	if !i.real {
 		return i.abandon(t, task)
 	}
@@ -159,7 +159,7 @@ func (i *interruption) carryOut(t *testing.T, after int) wire.ApplyResult {
 // abandon ends the engine's goroutine instead of a process: the fake kernel lives in ours.
 func (i *interruption) abandon(t *testing.T, task helperTask) wire.ApplyResult {
 	t.Helper()
-	end := &death{left: task.Death, journal: task.Journal, pause: func() {}, kill: runtime.Goexit}
+	end := &death{left: task.Death, written: task.Written, pause: func() {}, kill: runtime.Goexit}
 	answers := make(chan wire.ApplyResult, 1)
 	go func() {
 		defer close(answers)
@@ -176,7 +176,7 @@ func (i *interruption) abandon(t *testing.T, task helperTask) wire.ApplyResult {
 // again is the next request, in another session.
 func (i *interruption) again(t *testing.T) wire.ApplyResult {
 	t.Helper()
-	end := &death{left: -1, journal: i.journal, pause: func() {}}
+	end := &death{left: -1, written: i.log, pause: func() {}}
 	return i.apply(t, end.engine(i.director), i.request())
 }
 
@@ -184,14 +184,14 @@ func (i *interruption) request() wire.Apply {
 	return wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: tableAfter(), Host: hostAfter()}
 }
 
-// written is what was written since the last call, sorted: the helper's journal, and what the kernel has told of addresses.
+// written is what was written since the last call, sorted: what the helper has noted, and what the kernel has told of addresses.
 func (i *interruption) written(t *testing.T) []string {
 	t.Helper()
-	content, err := os.ReadFile(i.journal)
+	content, err := os.ReadFile(i.log)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	_ = os.Remove(i.journal)
+	_ = os.Remove(i.log)
 	lines := strings.Fields(strings.ReplaceAll(string(content), " ", "_"))
 	slices.Sort(lines)
 	var told []string

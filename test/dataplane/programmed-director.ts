@@ -46,6 +46,12 @@ const POLICY = {
 
 let generation = 0;
 
+/** Requests of one run are numbered across its files: a director refuses one that is older than the last. */
+export function nextGeneration(): number {
+  generation += 1;
+  return generation;
+}
+
 /** A director whose table is written by the product's helper alone, run as its own user. */
 export class ProgrammedDirector {
   readonly machine: DirectorVm;
@@ -78,12 +84,11 @@ export class ProgrammedDirector {
   }
 
   async #request(scope: 'listed' | 'all', virtualServers: readonly object[]): Promise<ApplyAnswer> {
-    generation += 1;
     const request = {
       id: 1,
       op: 'apply',
       epoch: 1,
-      generation,
+      generation: nextGeneration(),
       dryRun: false,
       scope,
       interface: 'lo',

@@ -19,11 +19,11 @@ export interface TcpProxy {
   stop(): Promise<void>;
 }
 
-/** Forwards connections to the port on loopback, until a cut. */
-export async function startTcpProxy(to: number): Promise<TcpProxy> {
+/** Forwards connections to the port, on loopback unless another host is said, until a cut. */
+export async function startTcpProxy(to: number, host = '127.0.0.1'): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (near) => {
-    const far = createConnection({ host: '127.0.0.1', port: to, noDelay: true });
+    const far = createConnection({ host, port: to, noDelay: true });
     const carried = { toHost: 0, fromHost: 0 };
     proxy.carried = carried;
     const { cut } = proxy;
