@@ -33,11 +33,17 @@ const suites: Record<string, () => Promise<Counts>> = {
     add([
       await goTest(['go', '-C', 'test/lab/controlplane', 'test', '-json', './kubelet']),
       await mocha('lab', ['test/lab/lab', 'run', '--'], ['test/lab/*.test.ts']),
+      await mocha('node', lab('--nodes', '1', '--vm-nodes', '1', '--directors', '1'), ['test/lab/node/*.test.ts']),
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
   dataplane: () => mocha('dataplane', ['test/lab/lab', 'run', '--nodes', '1', '--'], ['test/dataplane/**/*.test.ts']),
   e2e: () => mocha('e2e', ['test/lab/lab', 'run', '--'], ['test/e2e/**/*.test.ts']),
 };
+
+/** Runs what stands behind it in a lab with these options. */
+function lab(...options: readonly string[]): readonly string[] {
+  return ['test/lab/lab', 'run', ...options, '--'];
+}
 
 async function main(names: readonly string[]): Promise<number> {
   const totals: [string, Counts, number][] = [];

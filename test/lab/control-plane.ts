@@ -23,8 +23,8 @@ const USER_NAMES: Partial<Record<keyof typeof USERS, string>> = {
   proxy: 'system:kube-proxy',
 };
 
-/** What images of pods are on this machine; see controlplane/kubelet/images.go. */
-const IMAGES = {
+/** What images of pods are on this machine; see controlplane/kubelet/images.go. A virtual machine lacks what the operator needs. */
+export const IMAGES = {
   agnhost: { entrypoint: [CONTROLPLANE], args: ['netexec'] },
   netexec: { entrypoint: [CONTROLPLANE, 'netexec'], args: [] },
   'ipvs-operator': { entrypoint: [OPERATOR], args: [] },

@@ -9,7 +9,7 @@ if (!/^[1-9]$/.test(number) || command.length === 0) {
   process.exit(2);
 }
 try {
-  const vm = await DirectorVm.attach(LabDir.current().directors, directorName(Number(number)));
+  const vm = DirectorVm.attach(LabDir.current().directors, directorName(Number(number)));
   const { stdout, stderr, code } = await vm.exec(command.join(' '));
   vm.close();
   process.stdout.write(stdout);

@@ -66,7 +66,7 @@ export async function startDirectors(
 }
 
 /** The running directors of the lab, in the order of their numbers. */
-export function attachDirectors(dir: LabDir): Promise<DirectorVm[]> {
+export function attachDirectors(dir: LabDir): DirectorVm[] {
   const numbers = Array.from({ length: dir.state().directors }, (_, i) => i + 1);
-  return Promise.all(numbers.map((number) => DirectorVm.attach(dir.directors, directorName(number))));
+  return numbers.map((number) => DirectorVm.attach(dir.directors, directorName(number)));
 }

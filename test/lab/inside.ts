@@ -4,17 +4,22 @@ import { existsSync, globSync } from 'node:fs';
 import { chmod, cp, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
+import { isVmNode, nodeNames } from './cluster-nodes.ts';
 import { CONTROLPLANE, LabDir, type LabState, REPOSITORY } from './lab-dir.ts';
 import type { LabOptions } from './options.ts';
 import { writeShellGuide } from './shell-guide.ts';
 import { startLab } from './start-lab.ts';
+import { NodeVm } from './vm/node-vm.ts';
 
 const dir = new LabDir('/run/lab');
 const started = performance.now();
 
 async function main(options: LabOptions): Promise<number> {
-  const { directors, kernel, proxyMode } = options;
-  await writeFile(dir.stateFile, JSON.stringify({ directors, kernel, proxyMode } satisfies LabState));
+  const { directors, kernel, proxyMode, vmNodes, vmProxyMode } = options;
+  await writeFile(
+    dir.stateFile,
+    JSON.stringify({ directors, kernel, proxyMode, vmNodes, vmProxyMode } satisfies LabState),
+  );
   await startLab(dir, options, report);
   await writePrograms();
   report('the lab is up');
@@ -33,8 +38,14 @@ async function writePrograms(): Promise<void> {
     await chmod(join(dir.bin, name), 0o755);
   };
   await write('kubectl', `exec ${CONTROLPLANE} kubectl "$@"`);
-  await write('on', 'ns=$1; shift; exec ip netns exec "$ns" "$@"');
+  await write('on', onScript());
   await write('director', `exec ${process.execPath} ${REPOSITORY}/test/lab/director.ts "$@"`);
+}
+
+/** In a network namespace of the lab; on a node that is a virtual machine, as root there. */
+function onScript(): string {
+  const vm = `${process.execPath} ${REPOSITORY}/test/lab/vm-node.ts`;
+  return `ns=$1; shift; [ ! -e "${dir.nodes}/$ns.vm" ] || exec ${vm} "$ns" "$@"\nexec ip netns exec "$ns" "$@"`;
 }
 
 let running: ChildProcess | undefined;
@@ -65,11 +76,19 @@ function endWithOutside(): void {
   new Socket({ fd: 3 }).on('close', end).on('error', end).resume();
 }
 
-/** Logs of programs and pods, and what the directors' consoles said. */
+/** Logs of programs and pods, and what the consoles of the virtual machines said. */
 async function keepLogs(to: string): Promise<void> {
   if (existsSync(dir.logs)) await cp(dir.logs, to, { recursive: true });
-  for (const file of globSync('*.{serial,qemu}', { cwd: dir.directors }))
-    await cp(join(dir.directors, file), join(to, `${file}.log`));
+  for (const machines of [dir.directors, dir.vmNodes])
+    for (const file of globSync('*.{serial,qemu}', { cwd: machines }))
+      await cp(join(machines, file), join(to, `${file}.log`));
+  const nodes = existsSync(dir.nodes) ? await nodeNames(dir) : [];
+  for (const name of nodes.filter((name) => isVmNode(dir, name))) {
+    const vm = NodeVm.attach(dir.vmNodes, name);
+    const all = await vm.read('cd /run/lab/logs && find . -type f -exec tail -n +1 {} +').catch(String);
+    await writeFile(join(to, `${name}.log`), all);
+    vm.close();
+  }
 }
 
 process.on('SIGINT', () => {

@@ -13,7 +13,7 @@ export const OPERATOR = join(REPOSITORY, 'dist/ipvs-operator');
 export const HELPER = join(REPOSITORY, 'dist/ipvs-helper');
 
 /** What a process that attaches to a running lab must know; the file lab.json of its directory. */
-export type LabState = Pick<LabOptions, 'directors' | 'kernel' | 'proxyMode'>;
+export type LabState = Pick<LabOptions, 'directors' | 'kernel' | 'proxyMode' | 'vmNodes' | 'vmProxyMode'>;
 
 /** Names in the directory of one lab. It lies on a tmpfs of the lab's own and goes with it. */
 export class LabDir {
@@ -34,9 +34,13 @@ export class LabDir {
   get logs(): string {
     return join(this.path, 'logs');
   }
-  /** One description per node: the kubelet stand-in follows what is here. */
+  /** One description per node: the kubelet stand-in follows those that end in .json. */
   get nodes(): string {
     return join(this.path, 'nodes');
+  }
+  /** Working directory of the nodes that are virtual machines. */
+  get vmNodes(): string {
+    return join(this.path, 'vm-nodes');
   }
   /** Working directory of the director virtual machines. */
   get directors(): string {

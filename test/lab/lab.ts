@@ -2,15 +2,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClientName, clientNames, directorName, nodeAddresses, nodeNumber } from './addresses.ts';
 import { Client } from './client.ts';
-import { nodeNames, startNode, stopNode } from './cluster-nodes.ts';
+import { isVmNode, nodeNames, startNode, stopNode } from './cluster-nodes.ts';
 import { writeKubeconfig } from './control-plane.ts';
 import { attachDirectors } from './directors.ts';
 import { CONTROLPLANE, LabDir } from './lab-dir.ts';
 import { routeVips, setDirectorLink } from './network.ts';
 import { OperatorProcess } from './operator-process.ts';
-import { type ProgramResult, runProgram } from './run-program.ts';
+import { mustRun, type ProgramResult, runProgram } from './run-program.ts';
 import { waitForNode } from './start-lab.ts';
 import type { DirectorVm } from './vm/director-vm.ts';
+import { NodeVm } from './vm/node-vm.ts';
 import { waitFor } from './wait-for.ts';
 
 /** Namespace, ServiceAccount and Deployment of the operator in config/default. */
@@ -32,6 +33,7 @@ export class Lab {
   readonly dir: LabDir;
   /** `directors[0]` is director 1, at 192.0.2.11. */
   readonly directors: readonly DirectorVm[];
+  readonly #vmNodes = new Map<string, NodeVm>();
   #operatorKubeconfig: Promise<string> | undefined;
 
   private constructor(dir: LabDir, directors: readonly DirectorVm[]) {
@@ -39,14 +41,14 @@ export class Lab {
     this.directors = directors;
   }
 
-  static async attach(): Promise<Lab> {
+  static attach(): Promise<Lab> {
     const dir = LabDir.current();
-    return new Lab(dir, await attachDirectors(dir));
+    return Promise.resolve(new Lab(dir, attachDirectors(dir)));
   }
 
-  /** Ends this process's connections to the directors; the lab goes on. */
+  /** Ends this process's connections to the machines; the lab goes on. */
   close(): void {
-    for (const director of this.directors) director.close();
+    for (const machine of [...this.directors, ...this.#vmNodes.values()]) machine.close();
   }
 
   /** Runs kubectl. */
@@ -90,12 +92,32 @@ export class Lab {
     const force = ['--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=60s'];
     await this.kubectl(['drain', name, ...force], { timeoutMs: 90_000 });
     await this.kubectl(['delete', 'node', name]);
+    this.#vmNodes.get(name)?.close();
+    this.#vmNodes.delete(name);
     await stopNode(this.dir, name);
   }
 
   /** Cuts a node's power: nothing is drained, and its Node object stays. */
   async crashNode(name: string): Promise<void> {
+    this.#vmNodes.get(name)?.close();
+    this.#vmNodes.delete(name);
     await stopNode(this.dir, name);
+  }
+
+  /** The machine behind a node that is one, for its kernel's view; undefined when the node is a namespace. */
+  vmNode(name: string): NodeVm | undefined {
+    if (!isVmNode(this.dir, name)) return undefined;
+    const known = this.#vmNodes.get(name) ?? NodeVm.attach(this.dir.vmNodes, name);
+    this.#vmNodes.set(name, known);
+    return known;
+  }
+
+  /** Runs a shell command as root on a node, which must succeed; its standard output. */
+  async onNode(name: string, command: string): Promise<string> {
+    const vm = this.vmNode(name);
+    return vm === undefined
+      ? await mustRun('ip', ['netns', 'exec', name, 'sh', '-c', command])
+      : await vm.read(command);
   }
 
   /** `client` is spread over all directors by the router, `client-director-1` always goes through director 1. */

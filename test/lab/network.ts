@@ -50,9 +50,39 @@ export async function buildNetwork(directors: number): Promise<void> {
 /** Makes a namespace for a cluster node: it forwards, and knows the way to every other node's pods. */
 export async function addNodeNamespace(name: string, number: number): Promise<void> {
   await attachToLan(name, nodeAddresses(number), number);
-  // kube-proxy misses a new connection now and then while it changes its rules (about one in 5,000 under constant change, Linux 6.18).
-  // Such a packet must end here, so that the client repeats it; else it circles through router and director until its TTL is used up.
-  await ip([`route add blackhole ${VIP_RANGES.v4}`, `route add blackhole ${VIP_RANGES.v6}`], name);
+  await mustRun('ip', ['netns', 'exec', name, 'nft', '-f', '-'], { input: missedByKubeProxy(['eth0']) });
+}
+
+/**
+ * kube-proxy misses a new connection now and then while it changes its rules (about one in 5,000 under constant change, Linux 6.18).
+ * Such a packet must end on the node, so that the client repeats it; else it circles through router and director until its TTL is used
+ * up. A filter does it behind those of kube-proxy (a route would take the packets that kube-proxy wants to refuse), and only for what
+ * comes in by the node's own devices, because pods may go to a VIP by way of the router, as they do with ipMode Proxy.
+ */
+export function missedByKubeProxy(devices: readonly string[]): string {
+  const from = `iifname { ${devices.join(', ')} }`;
+  return `table inet missed {
+  chain forward {
+    type filter hook forward priority 10;
+    ${from} ip daddr ${VIP_RANGES.v4} drop
+    ${from} ip6 daddr ${VIP_RANGES.v6} drop
+  }
+}
+`;
+}
+
+/** A link of the segment for a virtual machine. */
+export async function addTap(name: string): Promise<void> {
+  await ip([`tuntap add dev ${name} mode tap`, `link set ${name} master lan up`]);
+}
+
+export async function removeTap(name: string): Promise<void> {
+  await ip([`link delete ${name}`]);
+}
+
+/** The way from a node to the pods of all others, as ip-route(8) takes it behind `add`. */
+export function otherPodRoutes(number: number): string[] {
+  return podRoutes('eth0', number).map((line) => line.replace(/^route add /, ''));
 }
 
 /** Takes a node's namespace away, with every link in it. */

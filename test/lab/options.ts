@@ -2,17 +2,24 @@ import { parseArgs } from 'node:util';
 import { KERNEL_SERIES, type KernelSeries } from './image/debian-kernel.ts';
 
 /** How kube-proxy of the lab's nodes routes; its ipvs mode needs a kernel with IPVS, which a namespace does not have. */
-export type ProxyMode = 'nftables' | 'iptables';
+const PROXY_MODES = ['nftables', 'iptables'] as const;
+const VM_PROXY_MODES = ['ipvs', ...PROXY_MODES] as const;
+export type ProxyMode = (typeof PROXY_MODES)[number];
+export type VmProxyMode = (typeof VM_PROXY_MODES)[number];
 
 /** What a lab is made of, and what is done in it. */
 export interface LabOptions {
   readonly verb: 'run' | 'shell';
   /** Cluster nodes at the start; 1 to 9, more can be added later. */
   readonly nodes: number;
+  /** How many of the nodes, from the first, are virtual machines. */
+  readonly vmNodes: number;
   /** Director virtual machines; 0 to 4. */
   readonly directors: number;
   readonly kernel: KernelSeries;
+  /** Of kube-proxy on the nodes that are namespaces. */
   readonly proxyMode: ProxyMode;
+  readonly vmProxyMode: VmProxyMode;
   /** Directory that gets a copy of all logs at the end. */
   readonly logs: string | undefined;
   /** With `run`: program and arguments. */
@@ -23,9 +30,11 @@ export const USAGE = `usage: test/lab/lab run [OPTION...] -- PROGRAM [ARGUMENT..
        test/lab/lab shell [OPTION...]
 
   --nodes N            cluster nodes, 1 to 9 (2)
+  --vm-nodes N         how many of them, from the first, are virtual machines (0)
   --directors N        director virtual machines, 0 to 4 (2)
-  --kernel SERIES      kernel of the directors: ${KERNEL_SERIES.join(' or ')} (6.1)
-  --proxy-mode MODE    kube-proxy on the nodes: nftables or iptables (nftables)
+  --kernel SERIES      kernel of the virtual machines: ${KERNEL_SERIES.join(' or ')} (6.1)
+  --proxy-mode MODE    kube-proxy on the other nodes: nftables or iptables (nftables)
+  --vm-proxy-mode MODE kube-proxy on the nodes that are virtual machines: ipvs, nftables or iptables (ipvs)
   --logs DIR           copy all logs there at the end
 `;
 
@@ -39,22 +48,27 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     allowPositionals: true,
     options: {
       nodes: { type: 'string', default: '2' },
+      'vm-nodes': { type: 'string', default: '0' },
       directors: { type: 'string', default: '2' },
       kernel: { type: 'string', default: '6.1' },
       'proxy-mode': { type: 'string', default: 'nftables' },
+      'vm-proxy-mode': { type: 'string', default: 'ipvs' },
       logs: { type: 'string' },
     },
   });
   const [verb, ...rest] = positionals;
   if ((verb !== 'run' && verb !== 'shell') || rest.length > 0) throw new Error('the first argument is run or shell');
   if (verb === 'run' && command.length === 0) throw new Error('run needs a program behind --');
+  const nodes = numberBetween('--nodes', values.nodes, 1, 9);
   return {
     verb,
     command,
-    nodes: numberBetween('--nodes', values.nodes, 1, 9),
+    nodes,
+    vmNodes: numberBetween('--vm-nodes', values['vm-nodes'], 0, nodes),
     directors: numberBetween('--directors', values.directors, 0, 4),
     kernel: oneOf('--kernel', values.kernel, KERNEL_SERIES),
-    proxyMode: oneOf('--proxy-mode', values['proxy-mode'], ['nftables', 'iptables'] as const),
+    proxyMode: oneOf('--proxy-mode', values['proxy-mode'], PROXY_MODES),
+    vmProxyMode: oneOf('--vm-proxy-mode', values['vm-proxy-mode'], VM_PROXY_MODES),
     logs: values.logs,
   };
 }

@@ -39,7 +39,7 @@ async function main(): Promise<void> {
 async function prepare(options: LabOptions): Promise<void> {
   const report = (sentence: string) => console.error(`lab: ${sentence}`);
   buildControlPlane(report);
-  if (options.directors === 0) return;
+  if (options.directors + options.vmNodes === 0) return;
   const { buildImage } = await import('./image/build-image.ts');
   await buildImage(options.kernel, report);
 }
@@ -69,7 +69,7 @@ function runInside(options: LabOptions): Promise<number> {
 function namespaces(options: LabOptions): string[] {
   const all = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
   if (process.getuid?.() === 0) return all;
-  if (options.directors > 0) requireTunDevice();
+  if (options.directors + options.vmNodes > 0) requireTunDevice();
   return ['--user', '--map-root-user', ...all];
 }
 
@@ -78,7 +78,7 @@ function requireTunDevice(): void {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch (cause) {
     throw new Error(
-      'without root the directors need /dev/net/tun readable and writable: chmod a+rw it as root, or use --directors 0',
+      'without root virtual machines need /dev/net/tun readable and writable: chmod a+rw it as root, or use --directors 0 and no --vm-nodes',
       { cause },
     );
   }

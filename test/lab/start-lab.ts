@@ -22,7 +22,7 @@ async function startCluster(dir: LabDir, options: LabOptions, report: (sentence:
   await startControlPlane(dir);
   report('API server ready; starting nodes');
   const names = Array.from({ length: options.nodes }, (_, i) => `node${i + 1}`);
-  for (const name of names) await startNode(dir, name);
+  await Promise.all(names.map((name) => startNode(dir, name)));
   await Promise.all(names.map((name, i) => waitForNode(dir, name, nodeAddresses(i + 1).v4)));
   await waitForServiceAccount(dir);
   report(`${names.length} nodes ready`);

@@ -97,7 +97,7 @@ async function operatorSession(director: DirectorVm, workDir: string) {
 async function throughLife(director: DirectorVm, workDir: string) {
   const bootId = async () => (await director.read('cat /proc/sys/kernel/random/boot_id')).trim();
   const add = () => director.read('ipvsadm -A -t 203.0.113.10:80 -s rr');
-  const other = await DirectorVm.attach(workDir, 'director-1');
+  const other = DirectorVm.attach(workDir, 'director-1');
   const first = await bootId();
   await add();
   const before = await director.virtualServers();

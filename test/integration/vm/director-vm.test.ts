@@ -69,12 +69,12 @@ for (const kernel of KERNEL_SERIES) {
     });
 
     it('answers nothing while frozen, and goes on as the same boot', () => {
-      assert.match(seen.whileFrozen, /director director-1: .*serial console/s);
+      assert.match(seen.whileFrozen, /director-1: .*serial console/s);
       assert.equal(seen.afterThaw, seen.afterReset.boot);
     });
 
     it('is gone without power, and comes back under the same host key', () => {
-      assert.match(seen.whileOff, /director director-1: /);
+      assert.match(seen.whileOff, /director-1: /);
       assert.notEqual(seen.afterPower.boot, seen.afterThaw);
       assert.equal(seen.afterPower.hostKey, true);
     });

@@ -40,8 +40,7 @@ const SHADOW = `root:*:19000::::::\nsshd:*:19000::::::\n${DIRECTOR_USER.name}:*:
 export async function hostFiles(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   const add = async (guestPath: string, path: string) => {
-    files.set(guestPath, await realpath(path));
-    for (const library of await libraries(path)) files.set(library.slice(1), await realpath(library));
+    for (const [name, source] of await withLibraries(guestPath, path)) files.set(name, source);
   };
   for (const program of GUEST_PROGRAMS) await add(`usr/sbin/${program.name}`, programPath(program));
   await add('bin/sh', programPath(SHELL));
@@ -50,6 +49,17 @@ export async function hostFiles(): Promise<Map<string, string>> {
   if (!existsSync(BUSYBOX.path))
     throw new Error(`${BUSYBOX.path} is missing: install the Debian package ${BUSYBOX.package}`);
   files.set('bin/busybox', BUSYBOX.path);
+  return files;
+}
+
+/** One program in usr/sbin and the libraries it needs, resolved: paths in the guest to paths here. */
+export function filesOfProgram(program: Program): Promise<Map<string, string>> {
+  return withLibraries(`usr/sbin/${program.name}`, programPath(program));
+}
+
+async function withLibraries(guestPath: string, path: string): Promise<Map<string, string>> {
+  const files = new Map([[guestPath, await realpath(path)]]);
+  for (const library of await libraries(path)) files.set(library.slice(1), await realpath(library));
   return files;
 }
 
@@ -101,7 +111,8 @@ async function applets(files: ReadonlyMap<string, string>): Promise<ArchiveEntry
   return paths.map((path) => ({ kind: 'symlink', path, target: '/bin/busybox' }));
 }
 
-async function tree(root: string, under: string): Promise<ArchiveEntry[]> {
+/** All files below `root/under`, at the same place in the guest. */
+export async function tree(root: string, under: string): Promise<ArchiveEntry[]> {
   const found = await readdir(join(root, under), { recursive: true, withFileTypes: true });
   const paths = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const read = paths.sort().map(

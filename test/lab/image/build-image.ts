@@ -3,7 +3,7 @@
  *
  *     node test/lab/image/build-image.ts --kernel 6.1 [--kernel 6.12] [--helper dist/ipvs-helper]
  *
- * Results: `.build/images/<series>/{vmlinuz,base.cpio}` and `.build/images/ipvs-helper`. What is up to date is not built again.
+ * Results: `.build/images/<series>/{vmlinuz,base.cpio,node.cpio}` and `.build/images/ipvs-helper`. What is up to date is not built again.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -14,7 +14,8 @@ import { parseArgs } from 'node:util';
 import { baseImage, hostFiles } from './base-image.ts';
 import { cpioArchive } from './cpio.ts';
 import { type DebianKernel, debianKernel, KERNEL_SERIES, type KernelSeries } from './debian-kernel.ts';
-import { DIRECTOR_MODULES, pickModules } from './kernel-modules.ts';
+import { DIRECTOR_MODULES, NODE_MODULES, pickModules } from './kernel-modules.ts';
+import { nodeFiles, nodeImage } from './node-image.ts';
 
 const BUILD = fileURLToPath(new URL('../../../.build/', import.meta.url));
 const IMAGES = join(BUILD, 'images');
@@ -25,6 +26,8 @@ export interface Image {
   readonly release: string;
   readonly vmlinuz: string;
   readonly initrd: string;
+  /** What a cluster node has besides, to stand behind `initrd`. */
+  readonly nodeInitrd: string;
 }
 
 /** The helper that directors carry, put there by build-image `--helper`. */
@@ -36,14 +39,15 @@ export async function builtImage(series: KernelSeries): Promise<Image> {
   if (!existsSync(stamp))
     throw new Error(`no image of kernel ${series}: run node test/lab/image/build-image.ts --kernel ${series}`);
   const { release } = JSON.parse(await readFile(stamp, 'utf8')) as Stamp;
-  return { release, vmlinuz: join(IMAGES, series, 'vmlinuz'), initrd: join(IMAGES, series, 'base.cpio') };
+  const file = (name: string) => join(IMAGES, series, name);
+  return { release, vmlinuz: file('vmlinuz'), initrd: file('base.cpio'), nodeInitrd: file('node.cpio') };
 }
 
 /** Builds the image of that kernel series unless it is up to date. `report` gets a sentence for each step that takes time. */
 export async function buildImage(series: KernelSeries, report: (sentence: string) => void): Promise<Image> {
   const kernel = await debianKernel(series, KERNELS, report);
-  const files = await hostFiles();
-  const inputs = await hashOfInputs(kernel, files);
+  const [files, forNodes] = [await hostFiles(), await nodeFiles()];
+  const inputs = await hashOfInputs(kernel, [...files.values(), ...forNodes.values()]);
   const directory = join(IMAGES, series);
   const stamp = join(directory, 'stamp.json');
   if (existsSync(stamp) && (JSON.parse(await readFile(stamp, 'utf8')) as Stamp).inputs === inputs) {
@@ -57,6 +61,8 @@ export async function buildImage(series: KernelSeries, report: (sentence: string
     report(`${count} modules of ${kernel.release} picked`);
     const archive = cpioArchive(await baseImage(files, modules));
     await replaceFile(join(directory, 'base.cpio'), archive);
+    await pickModules(kernel, [...DIRECTOR_MODULES, ...NODE_MODULES], modules);
+    await replaceFile(join(directory, 'node.cpio'), cpioArchive(await nodeImage(forNodes, modules)));
     await replaceFile(join(directory, 'vmlinuz'), await readFile(kernel.vmlinuz));
     await replaceFile(stamp, JSON.stringify({ release: kernel.release, inputs } satisfies Stamp));
     report(`${kernel.release} packed, ${(archive.length / 1e6).toFixed(1)} MB`);
@@ -80,11 +86,11 @@ interface Stamp {
 }
 
 /** Kernel, host programs and libraries, this folder's own sources: whatever can change the image's bytes. */
-async function hashOfInputs(kernel: DebianKernel, files: ReadonlyMap<string, string>): Promise<string> {
+async function hashOfInputs(kernel: DebianKernel, files: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(`${kernel.release}\n`);
   const here = fileURLToPath(new URL('.', import.meta.url));
   const sources = (await readdir(here, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-  const paths = [...files.values(), ...sources.map((entry) => join(entry.parentPath, entry.name))];
+  const paths = [...files, ...sources.map((entry) => join(entry.parentPath, entry.name))];
   for (const path of paths.sort()) hash.update(`${path}\n`).update(await readFile(path));
   return hash.digest('hex');
 }

@@ -10,7 +10,7 @@ const ZSTD = { name: 'zstd', package: 'zstd' };
 
 /**
  * What a director may need, as patterns over whole module names; dependencies are added. A module that this kernel has built in
- * needs no file. Node virtual machines (kube-proxy) will add their own patterns.
+ * needs no file.
  */
 export const DIRECTOR_MODULES: readonly RegExp[] = [
   /virtio_(pci|net|console|rng)/,
@@ -27,6 +27,17 @@ export const DIRECTOR_MODULES: readonly RegExp[] = [
   /fou6?/,
   /(ip_|ip6_)?gre/,
   /sch_netem/,
+];
+
+/** What a cluster node needs besides: kube-proxy in its three modes (iptables through nf_tables). */
+export const NODE_MODULES: readonly RegExp[] = [
+  /nft_compat/,
+  /ip_set(_(hash|bitmap)_\w+)?/,
+  /xt_(set|comment|conntrack|mark|MASQUERADE|addrtype|nat|statistic|tcpudp|multiport|recent|REDIRECT|physdev|ipvs|LOG|limit)/,
+  /(ipt|ip6t)_REJECT/,
+  // A netlink family that the kubelet stand-in's library opens along with the others.
+  /xfrm_user/,
+  /br_netfilter/,
 ];
 
 /**
