@@ -46,10 +46,17 @@ function checkService(world: World, id: string, expected: ServiceExpectation | n
     return;
   }
   assert.ok(stored, `Service ${id} is not there`);
-  const { addresses, ipMode, finalizers, events, writes } = expected;
+  const { addresses, ipMode, portErrors, finalizers, events, writes } = expected;
   if (addresses !== undefined)
     assert.deepEqual(world.published(key), addresses, `addresses of ${id}: ${conditions(world, key)}`);
   if (ipMode !== undefined) assert.deepEqual([...new Set(stored.ingress.map((entry) => entry.ipMode))], [ipMode]);
+  if (portErrors !== undefined) {
+    const found = stored.ingress.flatMap(({ ports = [] }) => ports);
+    const errors = found.flatMap(({ protocol, port, error }) =>
+      error === undefined ? [] : [[`${protocol}/${port}`, error]],
+    );
+    assert.deepEqual(Object.fromEntries(errors), portErrors, `port errors of ${id}`);
+  }
   if (finalizers !== undefined) {
     const both = [FINALIZER, CORE_FINALIZER].map((name) => stored.finalizers.includes(name));
     assert.deepEqual(both, [finalizers, finalizers], `finalizers of ${id}: ${stored.finalizers.join(', ')}`);

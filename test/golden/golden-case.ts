@@ -11,6 +11,8 @@ export interface ServiceExpectation {
   /** In status.loadBalancer.ingress, in this order. */
   readonly addresses?: readonly string[];
   readonly ipMode?: 'VIP' | 'Proxy';
+  /** Errors in status.loadBalancer.ingress[].ports, by `TCP/80`. */
+  readonly portErrors?: Readonly<Record<string, string>>;
   /** `status reason: message`; null: there is no such condition. */
   readonly AddressAssigned?: string | null;
   readonly Programmed?: string | null;
