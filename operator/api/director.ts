@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conditions } from './common-schemas.ts';
 import type { ResourceDefinition } from './custom-resource-definition.ts';
+import { preflight } from './director-preflight.ts';
 import { checkedBy, SET } from './validation.ts';
 
 /** A line of known_hosts without the host: algorithm, key in base64, and perhaps a comment. */
@@ -139,6 +140,7 @@ export const directorStatus = z.strictObject({
   connections: counter.optional().describe('Connections through our virtual servers when last read.'),
   totalWrites: counter.optional().describe('Changes made to the kernel since boot.'),
   lastSyncTime: z.iso.datetime().optional().describe('When it last confirmed a change.'),
+  preflight: preflight.optional(),
   message: z.string().optional().describe('What is wrong, if anything.'),
 });
 

@@ -12,6 +12,7 @@ export function directorStatusInput(director: Parsed<Director>, report: LaneRepo
     table: tableOf(report),
     hello: report.hello,
     hostRefusals: report.hostRefusals,
+    preflight: report.preflight,
     counts: report.counts,
     totalWrites: report.totalWrites,
     lastSyncTime: report.lastSyncTime === undefined ? undefined : formatTime(report.lastSyncTime),

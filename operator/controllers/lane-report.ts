@@ -1,4 +1,5 @@
 import type { ServiceKey } from '../model/load-balanced-service.ts';
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { HeldRemovals } from './lane-sync.ts';
 import type { ApplyResult, DirectorFailure, HelperError, HelperHello, TableCounts } from './ports.ts';
 
@@ -41,6 +42,8 @@ export interface LaneReport {
   readonly lastSyncTime: number | undefined;
   /** What of the host's settings it does not have; undefined before any were asked for. */
   readonly hostRefusals: readonly string[] | undefined;
+  /** What the helper found on its host; undefined before it was asked. */
+  readonly preflight: readonly PreflightCheck[] | undefined;
   readonly held: HeldRemovals | undefined;
   /** Differences that others made and that are left alone (driftPolicy Report). */
   readonly drift: string | undefined;

@@ -21,6 +21,9 @@ import type { DirectorFailure, DirectorSession, HelperError } from './ports.ts';
 import type { FencePair, WriteFence } from './write-fence.ts';
 
 const LINGER_MS = 2;
+/** The helper looks at its host again when a session has settled, and then rarely. */
+const PREFLIGHT_AFTER_MS = 5_000;
+const PREFLIGHT_EVERY_MS = 6 * 3_600_000;
 /** Passing refusals in a row after which a director no longer counts as ready. */
 const REFUSALS_UNTIL_NOT_READY = 3;
 
@@ -54,6 +57,7 @@ export class LaneSession {
   /** Before this nothing is sent (monotonic milliseconds). */
   #notBefore = 0;
   #verifyAt = 0;
+  #preflightAt: number;
   /** Hash of the table when all of it was last known to be as desired; what others changed since then shows in the hash. */
   #provenHash: string | undefined;
   /** The highest fencing pair that the director has told us of. */
@@ -67,6 +71,7 @@ export class LaneSession {
     this.#host = host;
     this.#linger = new Pause(options.clock);
     this.#highest = { epoch: hello.epoch, generation: hello.generation };
+    this.#preflightAt = options.clock.monotonic() + PREFLIGHT_AFTER_MS;
     void session.ended.then((failure) => {
       this.#ended = failure;
       onEnded();
@@ -104,7 +109,7 @@ export class LaneSession {
 
   /** Milliseconds until there is something to do although nothing has happened. */
   untilNextDuty(): number {
-    const due = Math.min(this.#verifyAt, this.#parts.table.nextRetry() ?? Number.POSITIVE_INFINITY);
+    const due = Math.min(this.#verifyAt, this.#preflightAt, this.#parts.table.nextRetry() ?? Number.POSITIVE_INFINITY);
     return Math.max(1, due - this.#parts.options.clock.monotonic());
   }
 
@@ -116,6 +121,7 @@ export class LaneSession {
     if (this.#syncNeeded) await this.#fullSync(context);
     else if (table.hasDirty(now)) await this.#sendDirty(context);
     else if (now >= this.#verifyAt) await this.#verify(context);
+    else if (now >= this.#preflightAt) await this.#preflight();
     else return false;
     state.announce();
     return true;
@@ -140,6 +146,8 @@ export class LaneSession {
       state.drift = undefined;
       this.#prove(state.tableHash);
       this.#refusals = 0;
+      // Known before it counts as ready, so that the first status that people see is whole, and a restart changes none.
+      if (state.preflight === undefined) await this.#preflight();
       this.#syncNeeded = this.#director.interface !== context.interface || this.#host !== context.host;
     }
     this.#conclude(step);
@@ -167,6 +175,15 @@ export class LaneSession {
     }
     await this.#fullSync(context);
     if (plan.length > 0 && !this.#syncNeeded) options.listener.onRepaired(describeChanges(plan));
+  }
+
+  /** A helper that knows no preflight refuses, and that is all. */
+  async #preflight(): Promise<void> {
+    const { session, options, state } = this.#parts;
+    const answer = await this.#patiently(session.preflight());
+    this.#preflightAt = options.clock.monotonic() + PREFLIGHT_EVERY_MS;
+    if (answer.kind === 'ok') state.preflight = answer.value;
+    else if (answer.kind === 'broken') this.#ended ??= answer.failure;
   }
 
   /** A hash says nothing about what was not looked at because it must not be touched. */

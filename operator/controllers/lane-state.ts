@@ -1,3 +1,4 @@
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { LaneListener, LanePhase, LaneReport, LaneTrouble } from './lane-report.ts';
 import type { HeldRemovals } from './lane-sync.ts';
 import type {
@@ -36,6 +37,7 @@ export class LaneState {
   #hello: HelperHello | undefined;
   /** What of the host's settings it does not have, one sentence each; undefined before any were asked for. */
   hostRefusals: readonly string[] | undefined;
+  preflight: readonly PreflightCheck[] | undefined;
   held: HeldRemovals | undefined;
   drift: string | undefined;
 
@@ -85,6 +87,7 @@ export class LaneState {
       appliedGeneration: this.#appliedGeneration,
       lastSyncTime: this.#lastSyncTime,
       hostRefusals: this.hostRefusals,
+      preflight: this.preflight,
       held: this.held,
       drift: this.drift,
     };

@@ -7,6 +7,7 @@ import type { IpAddress } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import type { Parsed } from '../model/parsed.ts';
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { DirectorStatus, PoolStatus, ServiceStatus } from '../model/status.ts';
 import type { VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 
@@ -233,6 +234,8 @@ export interface DirectorSession {
   apply(request: ApplyRequest): Promise<Answer<ApplyResult>>;
   readKeys(): Promise<Answer<ReadKeysResult>>;
   ping(): Promise<Answer<void>>;
+  /** Has the helper look at its host; changes nothing. A helper that cannot refuses. */
+  preflight(): Promise<Answer<readonly PreflightCheck[]>>;
   /** Settles once, when the session is over, with the reason. */
   readonly ended: Promise<DirectorFailure>;
   close(): void;

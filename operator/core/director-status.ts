@@ -1,6 +1,7 @@
 import type { Condition } from '../model/condition.ts';
 import type { Director } from '../model/director.ts';
 import type { Parsed } from '../model/parsed.ts';
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { DirectorStatus } from '../model/status.ts';
 import { hostCondition } from './host-condition.ts';
 
@@ -69,6 +70,7 @@ export interface DirectorStatusInput {
     | undefined;
   readonly totalWrites?: number | undefined;
   readonly lastSyncTime?: string | undefined;
+  readonly preflight?: readonly PreflightCheck[] | undefined;
 }
 
 /** What a person reads in `kubectl describe director`. */
@@ -99,6 +101,7 @@ export function directorStatus(input: DirectorStatusInput): DirectorStatus {
     connections: (counts?.activeConnections ?? 0) + (counts?.inactiveConnections ?? 0),
     totalWrites: input.totalWrites ?? 0,
     ...(input.lastSyncTime !== undefined && { lastSyncTime: input.lastSyncTime }),
+    ...(input.preflight && { preflight: input.preflight }),
     message: all.find(({ status }) => status !== 'True')?.message ?? '',
   };
 }

@@ -25,15 +25,23 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
   // Flags of the pool belong to the pool's scheduler; they say nothing about another one.
   const inherited = scheduler === pool.balancing.scheduler ? pool.balancing.schedulerFlags : [];
   const chosen = overrides.schedulerFlags ?? inherited;
+  const thresholds = {
+    upper: overrides.upperThreshold ?? pool.balancing.connectionThresholds.upper,
+    lower: overrides.lowerThreshold ?? pool.balancing.connectionThresholds.lower,
+  };
   const options = {
     ...pool.balancing,
     forwardingMethod: overrides.forwardingMethod ?? pool.balancing.forwardingMethod,
     backends: overrides.backends ?? pool.balancing.backends,
+    connectionThresholds: thresholds,
+    udpOnePacket: overrides.udpOnePacket ?? pool.balancing.udpOnePacket,
     weights: overrides.weights ?? pool.balancing.weights,
     drainSeconds: overrides.drainSeconds ?? pool.balancing.drainSeconds,
   };
-  const unreachable =
-    options.backends === 'Pods' && options.forwardingMethod === 'DirectRouting' ? [PODS_BY_DIRECT_ROUTING] : [];
+  const impossible: string[] = [];
+  if (options.backends === 'Pods' && options.forwardingMethod === 'DirectRouting')
+    impossible.push(PODS_BY_DIRECT_ROUTING);
+  if (thresholds.lower > thresholds.upper) impossible.push(thresholdsReversed(thresholds));
   if (service.clientIpAffinitySeconds !== undefined) {
     const notes =
       overrides.scheduler === undefined || overrides.scheduler === 'mh'
@@ -41,13 +49,17 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
         : [
             `Scheduler ${overrides.scheduler} is not used: sessionAffinity ClientIP needs mh, so that every director chooses the same real server for a client.`,
           ];
-    return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: unreachable, notes };
+    return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: impossible, notes };
   }
   const { flags, problems } = usableFlags(scheduler, chosen);
-  return { ...options, scheduler, schedulerFlags: flags, problems: [...unreachable, ...problems], notes: [] };
+  return { ...options, scheduler, schedulerFlags: flags, problems: [...impossible, ...problems], notes: [] };
 }
 
 const PODS_BY_DIRECT_ROUTING = `Pods cannot be reached by DirectRouting: set the annotation ${ANNOTATION.forwardingMethod} to Masquerading or Tunneling, or ${ANNOTATION.backends} to Nodes.`;
+
+function thresholdsReversed({ upper, lower }: EffectiveBalancing['connectionThresholds']): string {
+  return `The lower threshold ${lower} of connections exceeds the upper one ${upper}: lower the annotation ${ANNOTATION.lowerThreshold} or raise ${ANNOTATION.upperThreshold}.`;
+}
 
 /**
  * The `ipMode` to publish. With direct routing and tunnels the node sees the VIP as destination and kube-proxy takes the packet only for

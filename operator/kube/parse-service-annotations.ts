@@ -45,6 +45,9 @@ export function parseOverrides(annotations: Annotations, problems: string[]): Lo
   const forwardingMethod = oneOf(annotations, ANNOTATION.forwardingMethod, FORWARDING_METHODS, problems);
   const backends = oneOf(annotations, ANNOTATION.backends, BACKENDS, problems);
   const weights = oneOf(annotations, ANNOTATION.weights, WEIGHTS, problems);
+  const upperThreshold = parseThreshold(ANNOTATION.upperThreshold, annotations, problems);
+  const lowerThreshold = parseThreshold(ANNOTATION.lowerThreshold, annotations, problems);
+  const onePacket = oneOf(annotations, ANNOTATION.udpOnePacket, ['true', 'false'], problems);
   const drainSeconds = parseDrainTimeout(annotations[ANNOTATION.drainTimeout]?.trim(), problems);
   return {
     ...(scheduler && { scheduler }),
@@ -52,6 +55,9 @@ export function parseOverrides(annotations: Annotations, problems: string[]): Lo
     ...(forwardingMethod && { forwardingMethod }),
     ...(backends && { backends }),
     ...(weights && { weights }),
+    ...(upperThreshold !== undefined && { upperThreshold }),
+    ...(lowerThreshold !== undefined && { lowerThreshold }),
+    ...(onePacket && { udpOnePacket: onePacket === 'true' }),
     ...(drainSeconds !== undefined && { drainSeconds }),
   };
 }
@@ -93,6 +99,19 @@ function parseDrainTimeout(text: string | undefined, problems: string[]): number
   if (text === undefined || (seconds !== undefined && seconds <= LONGEST_DRAIN_SECONDS)) return seconds;
   problems.push(
     `The annotation ${ANNOTATION.drainTimeout} has the value ${quoted(text)}, which is no duration up to 24h: write for example 30s, 5m or 1h30m, or remove it.`,
+  );
+  return undefined;
+}
+
+/** The kernel takes 32 bits; half of that is the limit of the pool's field too. */
+const GREATEST_THRESHOLD = 2 ** 31 - 1;
+
+function parseThreshold(name: string, annotations: Annotations, problems: string[]): number | undefined {
+  const text = annotations[name]?.trim();
+  if (text === undefined) return undefined;
+  if (/^[0-9]{1,10}$/.test(text) && Number(text) <= GREATEST_THRESHOLD) return Number(text);
+  problems.push(
+    `The annotation ${name} has the value "${text}", which is no number from 0 to ${GREATEST_THRESHOLD}: write a number of connections, 0 for no limit, or remove it.`,
   );
   return undefined;
 }

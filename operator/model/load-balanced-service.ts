@@ -73,6 +73,10 @@ export interface LoadBalancedService {
     readonly forwardingMethod?: ForwardingMethod;
     readonly backends?: Backends;
     readonly weights?: Weights;
+    /** Connections per real server; see RealServer. */
+    readonly upperThreshold?: number;
+    readonly lowerThreshold?: number;
+    readonly udpOnePacket?: boolean;
     readonly drainSeconds?: number;
   };
   /** Sentences about fields that cannot be honoured; each names the field and the remedy. Non-empty: nothing new is programmed. */

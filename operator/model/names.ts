@@ -11,6 +11,9 @@ export const ANNOTATION = {
   forwardingMethod: `${API_GROUP}/forwarding-method`,
   backends: `${API_GROUP}/backends`,
   weights: `${API_GROUP}/weights`,
+  upperThreshold: `${API_GROUP}/upper-threshold`,
+  lowerThreshold: `${API_GROUP}/lower-threshold`,
+  udpOnePacket: `${API_GROUP}/udp-one-packet`,
   drainTimeout: `${API_GROUP}/drain-timeout`,
   // Written by us: the allocation record.
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,

@@ -1,5 +1,6 @@
 import type { Condition } from './condition.ts';
 import type { Ingress } from './load-balanced-service.ts';
+import type { PreflightCheck } from './preflight-check.ts';
 
 /** Everything a person shall read in a Service's status. */
 export interface ServiceStatus {
@@ -54,5 +55,6 @@ export interface DirectorStatus {
   readonly connections: number;
   readonly totalWrites: number;
   readonly lastSyncTime?: string;
+  readonly preflight?: readonly PreflightCheck[];
   readonly message: string;
 }

@@ -11,6 +11,7 @@ import type {
   Log,
   ReadKeysResult,
 } from '../controllers/ports.ts';
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { Connection } from './connection.ts';
 import { closed, describeTarget, noAnswer, protocolError } from './failures.ts';
 import { MAX_FRAME_BYTES } from './frames.ts';
@@ -70,6 +71,10 @@ export class HelperSession implements DirectorSession, HelperChannelListener {
 
   ping(): Promise<Answer<void>> {
     return this.#request({ op: 'ping' }, this.#parts.limits.pingMs, RESULT_OF.ping);
+  }
+
+  preflight(): Promise<Answer<readonly PreflightCheck[]>> {
+    return this.#request({ op: 'preflight' }, this.#parts.limits.readMs, RESULT_OF.preflight);
   }
 
   close(): void {

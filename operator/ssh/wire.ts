@@ -3,6 +3,7 @@ import type { ApplyRequest, ApplyResult, HelperError, HelperHello, ReadKeysResul
 import { printable } from '../lib/printable.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import { type IpAddress, parseIpAddress } from '../model/ip-address.ts';
+import type { PreflightCheck } from '../model/preflight-check.ts';
 import type { RealServer, Tunnel, VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 import { type EncodedFrame, encodeFrame } from './frames.ts';
 
@@ -12,6 +13,7 @@ export const SPOKEN_PROTOCOL = { min: 1, max: 1 } as const;
 /** What can be asked of the helper. */
 export type WireRequest =
   | { readonly op: 'ping' }
+  | { readonly op: 'preflight' }
   | { readonly op: 'read'; readonly what: 'keys' }
   | ({ readonly op: 'apply' } & ApplyRequest);
 
@@ -134,6 +136,14 @@ const readKeysResult = z.object({
   counts,
 }) satisfies z.ZodType<ReadKeysResult>;
 
+const preflight = z
+  .object({
+    checks: z.array(
+      z.object({ name: word, verdict: z.enum(['ok', 'warning', 'failed']), message: sentence, remedy: sentence }),
+    ),
+  })
+  .transform(({ checks }): readonly PreflightCheck[] => checks);
+
 const greeting = z.object({
   type: z.literal('hello'),
   protocol: z.object({ min: z.int(), max: z.int() }),
@@ -164,6 +174,7 @@ const hello = z.object({
 /** How the result of each operation is read. */
 export const RESULT_OF = {
   ping: z.object({}).transform(() => undefined),
+  preflight,
   readKeys: readKeysResult,
   apply: applyResult,
 } as const;

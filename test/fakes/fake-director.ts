@@ -11,6 +11,7 @@ import type {
   HelperHello,
   ReadKeysResult,
 } from '../../operator/controllers/ports.ts';
+import type { PreflightCheck } from '../../operator/model/preflight-check.ts';
 import { SCHEDULERS } from '../../operator/model/virtual-server.ts';
 import type { FakePolicy } from './fake-director-refusals.ts';
 import { FakeDirectorTable } from './fake-director-table.ts';
@@ -49,6 +50,8 @@ export class FakeDirector {
   readonly applies: ApplyRequest[] = [];
   /** Reads that arrived. */
   reads = 0;
+  /** What a look at the host finds. */
+  checks: readonly PreflightCheck[] = [{ name: 'kernel', verdict: 'ok', message: 'Linux 6.1.0-fake', remedy: '' }];
   /** Dials that arrived, failed ones included. */
   dials = 0;
   /** Overrides of what the helper says first. */
@@ -234,6 +237,10 @@ class FakeSession implements DirectorSession {
       this.#director.reads += 1;
       return { kind: 'ok', value: this.#director.table.readKeys() };
     });
+  }
+
+  preflight(): Promise<Answer<readonly PreflightCheck[]>> {
+    return this.#serially(() => ({ kind: 'ok', value: this.#director.checks }));
   }
 
   ping(): Promise<Answer<void>> {

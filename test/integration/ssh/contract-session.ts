@@ -11,6 +11,15 @@ export function sessionCases(at: CaseSubject): void {
     assert.deepEqual([...capabilities.families], ['IPv4', 'IPv6']);
   });
 
+  it('looks at its host, and says of each thing what it found', async () => {
+    const answer = await at.session.preflight();
+    assert.ok(answer.kind === 'ok');
+    assert.ok(
+      answer.value.some(({ name, verdict }) => name === 'kernel' && verdict === 'ok'),
+      JSON.stringify(answer.value),
+    );
+  });
+
   it('answers a ping', async () => assert.deepEqual(await at.session.ping(), { kind: 'ok', value: undefined }));
 
   it('answers requests in the order in which they were made', async () => {

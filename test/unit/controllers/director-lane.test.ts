@@ -123,6 +123,18 @@ describe('DirectorLane', () => {
     });
   });
 
+  it('has the helper look at its host before it counts as ready, and once in each later session, and tells what it found', async () => {
+    await started();
+    assert.equal(lane.ready, true);
+    assert.deepEqual(lane.report().preflight, host.checks);
+    host.checks = [];
+    await clock.advance(3_600_000);
+    assert.notDeepEqual(lane.report().preflight, []);
+    host.dropSessions();
+    await clock.advance(10_000);
+    assert.deepEqual(lane.report().preflight, []);
+  });
+
   describe('what the director cannot do', () => {
     it('is not sent but told, and the rest goes on', async () => {
       host.hello = { capabilities: { ...CAPABILITIES, schedulers: ['mh', 'rr'] } };

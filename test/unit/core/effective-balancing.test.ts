@@ -79,6 +79,23 @@ describe('effectiveBalancing', () => {
   });
 });
 
+describe('limits in effectiveBalancing', () => {
+  const pool = aPool({ balancing: { connectionThresholds: { upper: 100, lower: 80 } } });
+  const of = (overrides: Parameters<typeof aService>[0] = {}) => effectiveBalancing(pool, aService(overrides));
+  it('are those of the pool, each overridden by the Service', () => {
+    assert.deepEqual(of().connectionThresholds, { upper: 100, lower: 80 });
+    assert.deepEqual(of({ overrides: { upperThreshold: 500 } }).connectionThresholds, { upper: 500, lower: 80 });
+    assert.equal(of({ overrides: { udpOnePacket: true } }).udpOnePacket, true);
+  });
+  it('must not cross, also where pool and Service each give one', () => {
+    const { problems } = of({ overrides: { upperThreshold: 50 } });
+    assert.match(
+      problems.join(),
+      /^The lower threshold 80 of connections exceeds the upper one 50: lower the annotation/,
+    );
+  });
+});
+
 describe('backends in effectiveBalancing', () => {
   const pods = aPool({ balancing: { forwardingMethod: 'Masquerading', backends: 'Pods' } });
   it('are those of the pool, or of the Service', () => {

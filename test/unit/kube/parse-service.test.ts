@@ -219,6 +219,18 @@ describe('parseService', () => {
         {},
         [/backends has the value "pods", which is none of Nodes, Pods/],
       ],
+      [
+        'a threshold that is no number',
+        { [ANNOTATION.upperThreshold]: 'many', [ANNOTATION.lowerThreshold]: '-1' },
+        {},
+        [/upper-threshold has the value "many", which is no number from 0/, /lower-threshold has the value "-1"/],
+      ],
+      [
+        'one packet perhaps',
+        { [ANNOTATION.udpOnePacket]: 'maybe' },
+        {},
+        [/udp-one-packet has the value "maybe", which is none of true, false/],
+      ],
       ['unknown weights', { [ANNOTATION.weights]: '' }, {}, [/weights has the value ""/]],
       [
         'a drain timeout',
@@ -280,6 +292,9 @@ describe('parseService', () => {
       [ANNOTATION.schedulerFlags]: 'mh-port, mh-fallback, mh-port',
       [ANNOTATION.forwardingMethod]: 'Masquerading',
       [ANNOTATION.backends]: 'Pods',
+      [ANNOTATION.upperThreshold]: '100',
+      [ANNOTATION.lowerThreshold]: ' 80 ',
+      [ANNOTATION.udpOnePacket]: 'true',
       [ANNOTATION.weights]: 'ReadyPods',
       [ANNOTATION.drainTimeout]: ' 1m30s ',
     });
@@ -289,6 +304,9 @@ describe('parseService', () => {
       schedulerFlags: ['mh-port', 'mh-fallback'],
       forwardingMethod: 'Masquerading',
       backends: 'Pods',
+      upperThreshold: 100,
+      lowerThreshold: 80,
+      udpOnePacket: true,
       weights: 'ReadyPods',
       drainSeconds: 90,
     });

@@ -70,6 +70,8 @@ const applyRequest: ApplyRequest = {
 describe('encodeRequest', () => {
   it('writes a ping', () => assert.deepEqual(sent(1, { op: 'ping' }), golden('request-ping')));
 
+  it('writes a preflight', () => assert.deepEqual(sent(6, { op: 'preflight' }), golden('request-preflight')));
+
   it('writes a read', () => assert.deepEqual(sent(2, { op: 'read', what: 'keys' }), golden('request-read')));
 
   it('writes an apply', () => assert.deepEqual(sent(3, { op: 'apply', ...applyRequest }), golden('request-apply')));
@@ -209,6 +211,12 @@ describe('decodeResponse', () => {
   function resultOf(name: string): object {
     return (golden(name) as { result: object }).result;
   }
+
+  it('reads the answer to a preflight', () => {
+    const decoded = decodeResponse(payload(golden('response-preflight')), 6, RESULT_OF.preflight);
+    const { result } = golden('response-preflight') as { result: { checks: unknown } };
+    assert.deepEqual(decoded, { kind: 'ok', value: result.checks });
+  });
 
   it('reads the answer to a ping', () => {
     const decoded = decodeResponse(payload(golden('response-ping')), 1, RESULT_OF.ping);
