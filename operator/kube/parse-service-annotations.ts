@@ -111,7 +111,7 @@ function parseThreshold(name: string, annotations: Annotations, problems: string
   if (text === undefined) return undefined;
   if (/^[0-9]{1,10}$/.test(text) && Number(text) <= GREATEST_THRESHOLD) return Number(text);
   problems.push(
-    `The annotation ${name} has the value "${text}", which is no number from 0 to ${GREATEST_THRESHOLD}: write a number of connections, 0 for no limit, or remove it.`,
+    `The annotation ${name} has the value ${quoted(text)}, which is no number from 0 to ${GREATEST_THRESHOLD}: write a number of connections, 0 for no limit, or remove it.`,
   );
   return undefined;
 }

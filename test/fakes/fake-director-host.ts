@@ -31,6 +31,11 @@ export class FakeDirectorHost {
     return this.#sysctls.get(name);
   }
 
+  /** A reboot: only what is in /etc/sysctl.d holds again. */
+  reboot(): void {
+    this.become(new FakeDirectorHost());
+  }
+
   become(other: FakeDirectorHost): void {
     this.#sysctls = new Map(other.#sysctls);
     this.#timeouts = other.#timeouts;

@@ -122,6 +122,7 @@ export class FakeDirectorTable {
   reboot(): void {
     this.loseLedger();
     this.flushBehindOurBack();
+    this.host.reboot();
   }
 
   /** Carries out one apply, as the helper does: refuses it whole, or does what it can and lists what failed. */

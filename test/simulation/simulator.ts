@@ -8,7 +8,9 @@ import { aNode } from '../builders/a-node.ts';
 import { aPool } from '../builders/a-pool.ts';
 import { aService, aServicePort } from '../builders/a-service.ts';
 import { World } from '../builders/a-world.ts';
+import { aGroup, slices } from '../builders/pods.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
+import type { FakeDirector } from '../fakes/fake-director.ts';
 import { Invariants } from './invariants.ts';
 import { actualTables, expectedTables } from './site-model.ts';
 
@@ -25,6 +27,8 @@ const PORTS_PER_SERVICE = 4;
 const FIRST_PORT = 1_000;
 const WEB = ['203.0.113.10', '203.0.113.11', '203.0.113.12', '203.0.113.13', '203.0.113.14'];
 const EDGE = ['203.0.113.20', '203.0.113.21', '203.0.113.22'];
+
+const TIMEOUTS = { tcpSeconds: 600, tcpFinSeconds: 60, udpSeconds: 120 };
 
 /** Long enough for every back-off, slow retry and verification to have come round. */
 const CONVERGE_MS = 240_000;
@@ -57,10 +61,12 @@ export class Simulation {
           addresses: ['203.0.113.20-203.0.113.22'],
           autoAssign: false,
           directorSelector: { matchLabels: { edge: 'yes' } },
+          balancing: { forwardingMethod: 'Masquerading', backends: 'Pods', snat: true, timeouts: TIMEOUTS },
         }),
       ],
       directors: DIRECTORS.slice(0, 2).map((name) => this.#directorObject(name)),
     });
+    for (const host of this.#world.hosts.values()) grantHost(host);
     this.#invariants = new Invariants(this.#world, ownerOfPort);
     const checkWrite = this.#world.writer.onWrite;
     this.#world.writer.onWrite = (write) => {
@@ -116,6 +122,7 @@ export class Simulation {
         happens: () => this.#world.api.makeClusterIP(this.#anyService()),
       },
       { name: 'node changed', weight: 6, happens: () => this.#changeNode() },
+      { name: 'pods change', weight: 8, happens: () => this.#changePods() },
       { name: 'director fails', weight: 6, happens: () => this.#anyHost().fail('Unreachable') },
       { name: 'director recovers', weight: 9, happens: () => this.#anyHost().recover() },
       { name: 'director freezes', weight: 4, happens: () => this.#anyHost().freeze() },
@@ -172,6 +179,19 @@ export class Simulation {
     }
   }
 
+  /** Which of its four pods a Service has, and which of them are ending. */
+  #changePods(): void {
+    const index = this.#roll(SERVICES);
+    const pods = [1, 2, 3, 4].flatMap((pod) => {
+      const address = `198.18.${index + 1}.${pod}`;
+      return this.#pick([[], [address], [address], [`${address}!`]]);
+    });
+    const ports = Array.from({ length: PORTS_PER_SERVICE }, (_, i) => ({
+      name: `p${FIRST_PORT + index * PORTS_PER_SERVICE + i}`,
+    }));
+    this.#world.api.putPods(keyOf(index), slices(aGroup(pods, ...ports)));
+  }
+
   /** Share of writes to the API server that go wrong. */
   #breakApi(share: number): void {
     this.#apiFaults = share;
@@ -216,6 +236,7 @@ export class Simulation {
       this.#world.host(name).reboot();
     } else {
       this.#world.addDirector(this.#directorObject(name));
+      grantHost(this.#world.host(name));
     }
   }
 
@@ -269,6 +290,7 @@ export class Simulation {
         api.putDirector({ ok: true, value: { ...director.value, state: 'Active' } });
     }
     if (api.directors.size === 0) this.#world.addDirector(this.#directorObject('lb-1'));
+    for (const host of this.#world.hosts.values()) grantHost(host);
     const [first] = api.directors.values();
     const labels = { edge: 'yes' };
     if (first?.ok === true) api.putDirector({ ok: true, value: { ...first.value, state: 'Active', labels } });
@@ -355,4 +377,10 @@ function ownerOfPort(port: number): ServiceKey {
 
 function sorted(table: ReadonlyMap<string, string> | undefined): Record<string, string> {
   return Object.fromEntries([...(table ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** What pool `edge` needs of a host: pods as real servers, connection tracking and timeouts. */
+function grantHost({ table }: FakeDirector): void {
+  const realServers = ['192.0.2.0/24', '198.18.0.0/16'];
+  table.policy = { ...table.policy, realServers, host: { sysctls: ['*'], timeouts: true } };
 }

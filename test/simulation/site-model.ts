@@ -19,7 +19,9 @@ export function expectedTables(world: World): Map<string, Map<string, string>> {
         if (pool?.ok !== true || !matchesSelector(director.value.labels, pool.value.directorSelector)) continue;
         for (const { ip } of service.ingress) {
           for (const { port, protocol } of service.ports) {
-            table.set(formatVirtualServerKey({ address: ip, port, protocol }), nodeAddresses(world));
+            const { backends } = pool.value.balancing;
+            const real = backends === 'Pods' ? podAddresses(world, service) : nodeAddresses(world);
+            table.set(formatVirtualServerKey({ address: ip, port, protocol }), real);
           }
         }
       }
@@ -47,6 +49,13 @@ export function actualTables(world: World): Map<string, Map<string, string>> {
 
 function published(world: World): LoadBalancedService[] {
   return [...world.api.services.values()].filter((service) => service.wanted && service.ingress.length > 0);
+}
+
+/** Ready pods, or where none is those that are ending. */
+function podAddresses(world: World, { key }: LoadBalancedService): string {
+  const pods = world.api.endpoints.get(key)?.groups.flatMap(({ endpoints }) => endpoints) ?? [];
+  const ready = pods.filter(({ state }) => state === 'ready');
+  return (ready.length > 0 ? ready : pods).map(({ address }) => address).join(' ');
 }
 
 function nodeAddresses(world: World): string {
