@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conditions, labelSelector } from './common-schemas.ts';
 import type { ResourceDefinition } from './custom-resource-definition.ts';
+import { heldAddresses, releaseDelay, reservations, serviceAllocation } from './pool-allocation.ts';
 import { BALANCING_RULES, poolBalancing } from './pool-balancing.ts';
 import { checkedBy, mapBy, SET } from './validation.ts';
 
@@ -55,33 +56,6 @@ const addressBlock = z
 
 const excludedBlock = addressBlock;
 
-const serviceAllocation = z.strictObject({
-  priority: z
-    .int()
-    .min(0)
-    .max(2147483647)
-    .default(0)
-    .describe(
-      'Of several pools that may serve a Service the one with the lower priority is tried first; 0 comes last.',
-    ),
-  namespaces: z
-    .array(z.string().min(1).max(63))
-    .max(256)
-    .optional()
-    .describe('Namespaces whose Services may use the pool; together with namespaceSelectors. Both empty: all.')
-    .meta(SET),
-  namespaceSelectors: z
-    .array(labelSelector)
-    .max(32)
-    .optional()
-    .describe('Labels of namespaces whose Services may use the pool; one match is enough.'),
-  serviceSelectors: z
-    .array(labelSelector)
-    .max(32)
-    .optional()
-    .describe('Labels of Services that may use the pool; one match is enough. Empty: all.'),
-});
-
 /** LoadBalancerPool spec, as the API server stores it after defaulting. */
 export const loadBalancerPoolSpec = z
   .strictObject({
@@ -112,6 +86,12 @@ export const loadBalancerPoolSpec = z
     serviceAllocation: serviceAllocation
       .optional()
       .describe('Which Services may use the pool; holds also for those that ask for it by name.'),
+    reservations: reservations
+      .optional()
+      .describe('Addresses kept for one Service each, which may not exist yet; the pool admits that Service.'),
+    releaseDelay: releaseDelay.describe(
+      'How long the address of a deleted Service is held: a Service of the same namespace and name gets it back, and nobody else.',
+    ),
     directors: z
       .strictObject({
         selector: labelSelector.describe(
@@ -153,6 +133,11 @@ export const loadBalancerPoolStatus = z.strictObject({
     .describe('Every director that the pool selects.')
     .meta(mapBy('name')),
   directorsReady: z.string().optional().describe('Ready directors of selected ones, n/m.'),
+  outside: counter.optional().describe('Services that keep an address which the pool no longer has.'),
+  held: heldAddresses
+    .optional()
+    .describe('Released addresses that are held, those that come free first first.')
+    .meta(mapBy('address')),
   virtualServers: counter.optional().describe('Virtual servers that the Services of this pool have on each director.'),
 });
 

@@ -98,8 +98,8 @@ export class DirectorLane {
   }
 
   /** Nothing of the Service may change here, whatever the rest of the table does. */
-  freeze(service: ServiceKey, addresses: Iterable<IpAddress>): void {
-    this.#table.intents.freeze(service, addresses);
+  freeze(service: ServiceKey, addresses: Iterable<IpAddress>, ports?: readonly string[]): void {
+    this.#table.intents.freeze(service, addresses, ports);
   }
 
   /**

@@ -12,6 +12,8 @@ export class LaneIntents {
   readonly #leaving = new AddressIndex();
   readonly #leavingUnknown = new Set<ServiceKey>();
   readonly #frozen = new AddressIndex();
+  /** Of frozen Services that have their addresses beside others: the ports that are theirs, as `TCP/80`. */
+  readonly #frozenPorts = new Map<ServiceKey, readonly string[]>();
 
   constructor(entries: LaneEntries) {
     this.#entries = entries;
@@ -50,7 +52,15 @@ export class LaneIntents {
   /** Whether the entry belongs to a Service, or has an address, that must not be touched. */
   isFrozen({ wanted, key }: LaneEntry): boolean {
     if (wanted !== undefined) return this.#frozen.has(wanted.service);
-    return this.#frozen.at(key.address).size > 0;
+    for (const service of this.#frozen.at(key.address)) if (this.#isPortOf(service, key) !== false) return true;
+    return false;
+  }
+
+  /** Whether nobody is known to want the entry, but it is at a port that belongs to a frozen Service beside others. */
+  isFrozenBeside({ wanted, key }: LaneEntry): boolean {
+    if (wanted !== undefined) return false;
+    for (const service of this.#frozen.at(key.address)) if (this.#isPortOf(service, key) === true) return true;
+    return false;
   }
 
   /**
@@ -93,8 +103,14 @@ export class LaneIntents {
     return this.#leave(service, all) || thawed || entries.length > 0;
   }
 
-  /** Nothing of this Service, and nothing at these addresses, shall be changed until it is assigned or withdrawn. */
-  freeze(service: ServiceKey, addresses: Iterable<IpAddress>): void {
+  /**
+   * Nothing of this Service, and nothing at these addresses, shall be changed until it is assigned or withdrawn.
+   *
+   * @param ports only these are its own at the addresses, as `TCP/80`; all when undefined.
+   */
+  freeze(service: ServiceKey, addresses: Iterable<IpAddress>, ports?: readonly string[]): void {
+    if (ports === undefined) this.#frozenPorts.delete(service);
+    else this.#frozenPorts.set(service, ports);
     const own = this.#services.get(service)?.map(({ key }) => key.address) ?? [];
     this.#frozen.set(service, new Set([...addresses, ...own]));
   }
@@ -113,6 +129,11 @@ export class LaneIntents {
   /** What may be touched and is wanted. */
   *touchable(): Iterable<LaneEntry> {
     for (const [service, entries] of this.#services) if (!this.#frozen.has(service)) yield* entries;
+  }
+
+  /** Whether a frozen Service has the port beside others; undefined when it has the whole address. */
+  #isPortOf(service: ServiceKey, { protocol, port }: LaneEntry['key']): boolean | undefined {
+    return this.#frozenPorts.get(service)?.includes(`${protocol}/${port}`);
   }
 
   #want(entry: LaneEntry, service: ServiceKey, server: VirtualServer): boolean {

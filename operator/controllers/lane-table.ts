@@ -249,7 +249,10 @@ export class LaneTable {
   }
 
   #isVacant(addresses: Iterable<IpAddress>): boolean {
-    for (const address of addresses) for (const entry of this.#entries.at(address)) if (isLeftover(entry)) return false;
+    for (const address of addresses) {
+      for (const entry of this.#entries.at(address))
+        if (isLeftover(entry) && !this.intents.isFrozenBeside(entry)) return false;
+    }
     return true;
   }
 

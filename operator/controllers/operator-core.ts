@@ -5,6 +5,7 @@ import type { Director } from '../model/director.ts';
 import { API_SERVER, type ServiceKey } from '../model/load-balanced-service.ts';
 import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
+import { HeldAddresses } from './held-addresses.ts';
 import { HostGuard } from './host-guard.ts';
 import type { LaneTiming } from './lane-options.ts';
 import { NodeAdmission } from './node-admission.ts';
@@ -69,6 +70,7 @@ class OperatorCore implements Operator {
   readonly #parts: OperatorParts;
   readonly #book = new AddressBook();
   readonly #fleet = new DirectorFleet();
+  readonly #held: HeldAddresses;
   readonly #tally = new PoolTally();
   readonly #nodes: NodeAdmission;
   readonly #nodeChanges = new NodeChanges();
@@ -90,7 +92,15 @@ class OperatorCore implements Operator {
       ...shared,
       nodes: () => this.#nodes.usable(parts.cluster.nodes()),
       enqueue: (keys) => this.#addServices(keys),
+      onHeld: () => this.#held.watch(),
       onPoolUse: (pool) => this.#poolQueue.add(pool),
+    });
+    this.#held = new HeldAddresses({
+      ...shared,
+      onExpired: (pools) => {
+        this.#addServices(this.#book.wakeable());
+        for (const pool of pools) this.#poolQueue.add(pool);
+      },
     });
     this.#pools = new PoolController(shared);
     this.#directors = new DirectorController({
@@ -143,12 +153,13 @@ class OperatorCore implements Operator {
         this.#onSecret(event.name);
         break;
       case 'namespace':
-        this.#addServices(this.#book.waiting().filter((key) => key.startsWith(`${event.name}/`)));
+        this.#addServices(this.#book.waitingIn(event.name));
     }
   }
 
   async stop(): Promise<void> {
     this.#nodes.stop();
+    this.#held.stop();
     const queues = Promise.all([this.#serviceQueue.stop(), this.#poolQueue.stop(), this.#directorQueue.stop()]);
     await Promise.all([queues, this.#directors.stop()]);
   }
@@ -165,6 +176,7 @@ class OperatorCore implements Operator {
     this.#hosts.refresh();
     this.#book.setPools(this.#hosts.pools(), this.#unusablePools());
     this.#directors.createLanes();
+    this.#restoreHeld();
     this.#services.adoptAll();
     this.#directors.startLanes();
     const byAge = [...cluster.services()].sort((a, b) => a.createdAt - b.createdAt || (a.key < b.key ? -1 : 1));
@@ -175,6 +187,12 @@ class OperatorCore implements Operator {
     this.#poolQueue.start();
     this.#directorQueue.start();
     log.info('the cluster has been read; the controllers begin', { services: byAge.length });
+  }
+
+  #restoreHeld(): void {
+    const { cluster, clock } = this.#parts;
+    for (const { name } of this.#validPools()) this.#book.restoreHeld(name, cluster.heldAddresses(name), clock.now());
+    this.#held.watch();
   }
 
   /** Only Services of pools whose nodes are others now; of those with externalTrafficPolicy Local only who has an endpoint on such a node. */
@@ -201,7 +219,7 @@ class OperatorCore implements Operator {
   #onPool(name: string): void {
     this.#addServices(this.#book.setPools(this.#hosts.pools(), this.#unusablePools()));
     this.#addServices(this.#tally.servicesOf(name));
-    this.#addServices(this.#book.waiting());
+    this.#addServices(this.#book.wakeable());
     this.#addAllPools();
     // What its pools need of the host may be another thing now.
     for (const { lane } of this.#fleet.members()) this.#directorQueue.add(lane.name);
@@ -213,7 +231,7 @@ class OperatorCore implements Operator {
     this.#addServices(this.#book.setPools(this.#hosts.pools(), this.#unusablePools()));
     for (const pool of this.#validPools())
       if (this.#hosts.takenFrom(pool).length > 0) this.#addServices(this.#tally.servicesOf(pool.name));
-    this.#addServices(this.#book.waiting());
+    this.#addServices(this.#book.wakeable());
     this.#addAllPools();
   }
 

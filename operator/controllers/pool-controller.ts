@@ -60,6 +60,7 @@ export class PoolController {
       directors: members.map(directorOf),
       virtualServers: tally.virtualServersOf(name),
       timeouts: pool.ok ? this.#timeoutsOf(pool.value, members) : undefined,
+      held: book.heldOf(name),
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
     });
     const urgent = urgentPart(status);

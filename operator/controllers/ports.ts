@@ -1,4 +1,4 @@
-import type { AddressPool } from '../model/address-pool.ts';
+import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
 import type { AllocationRecord } from '../model/allocation-record.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
@@ -45,6 +45,8 @@ export interface Cluster {
   nodes(): Iterable<ClusterNode>;
   pool(name: string): Parsed<AddressPool> | undefined;
   pools(): Iterable<Parsed<AddressPool>>;
+  /** Addresses that the stored status of the pool calls held. */
+  heldAddresses(pool: string): readonly HeldAddress[];
   director(name: string): Parsed<Director> | undefined;
   directors(): Iterable<Parsed<Director>>;
   namespaceLabels(namespace: string): LabelSet | undefined;

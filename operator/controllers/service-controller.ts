@@ -1,7 +1,6 @@
 import type { AddressBook, VipDecision } from '../core/address-book.ts';
 import { serviceStatus } from '../core/service-status.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
-import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
 import { AllocationRecords } from './allocation-records.ts';
@@ -27,6 +26,8 @@ export interface ServiceControllerOptions {
   readonly log: Log;
   /** These Services have something to do now: an address came free that they wait for. */
   readonly enqueue: (keys: Iterable<ServiceKey>) => void;
+  /** Addresses may have been held: one of them is due some day. */
+  readonly onHeld: () => void;
   /** The pool's use of addresses or directors may have changed. */
   readonly onPoolUse: (pool: string) => void;
 }
@@ -101,18 +102,22 @@ export class ServiceController {
   }
 
   async #ensure(service: LoadBalancedService): Promise<Outcome> {
-    const { book } = this.#options;
+    const { book, clock } = this.#options;
     const { key } = service;
     const decision = this.#decide(service);
     if (decision.kind === 'refused') return this.#refuse(service, decision);
-    const record = await this.#records.keep(service, { pool: decision.pool, addresses: decision.addresses });
+    this.#wake();
+    const wanted = book.recordOf(key) ?? { pool: decision.pool, addresses: decision.addresses };
+    const record = await this.#records.keep(service, wanted);
     if (record.kind === 'undone') return record.outcome;
     if (record.first) this.#placement.born(key);
     // The answer took time: the Service may have left, or another may have been made under its name.
     const current = this.#options.cluster.service(key);
     if (current?.wanted !== true || current.uid !== service.uid) return { kind: 'retry', cause: 'the Service changed' };
     const placement = this.#placement.place(current);
-    if (placement.vacated) this.#free(book.releaseLeaving(key));
+    if (placement.assigned) book.releasePorts(key);
+    if (placement.vacated) book.releaseLeaving(key, clock.now());
+    this.#wake();
     this.#count(key);
     this.#options.onPoolUse(decision.pool);
     const outcome = await this.#publish(current, decision, placement);
@@ -132,13 +137,14 @@ export class ServiceController {
   }
 
   async #refuse(service: LoadBalancedService, decision: Extract<VipDecision, { kind: 'refused' }>): Promise<Outcome> {
-    const { book } = this.#options;
+    const { book, clock } = this.#options;
     const givingUp = book.leavingOf(service.key);
     if (givingUp.length > 0) {
       const remaining = this.#placement.withdraw(service.key, givingUp);
-      if (remaining.length === 0) this.#free(book.releaseLeaving(service.key));
+      if (remaining.length === 0) book.releaseLeaving(service.key, clock.now());
       else this.#unsettled.add(service.key);
     }
+    this.#wake();
     if (service.record !== undefined && book.poolOf(service.key) === undefined) {
       const disclaimed = await this.#records.disclaim(service);
       if (disclaimed.kind !== 'done') return disclaimed;
@@ -166,7 +172,7 @@ export class ServiceController {
   }
 
   async #remove(key: ServiceKey, service: LoadBalancedService | undefined): Promise<Outcome> {
-    const { book } = this.#options;
+    const { book, clock } = this.#options;
     const progress = await this.#removal.advance(key, service);
     if (progress.kind === 'undone') return progress.outcome;
     if (progress.kind === 'waits') {
@@ -176,7 +182,8 @@ export class ServiceController {
     const pool = book.poolOf(key);
     this.#placement.forget(key);
     this.#forget(key);
-    this.#free(book.release(key));
+    book.release(key, clock.now());
+    this.#wake();
     this.#count(key);
     if (pool !== undefined) this.#options.onPoolUse(pool);
     return DONE;
@@ -188,8 +195,10 @@ export class ServiceController {
     tally.set(key, book.poolOf(key), book.addressesOf(key).length * (cluster.service(key)?.ports.length ?? 0));
   }
 
-  #free(freed: readonly IpAddress[]): void {
-    if (freed.length > 0) this.#options.enqueue(this.#options.book.wakeable(freed));
+  /** Whoever has a chance now that he had not before is worked on again. */
+  #wake(): void {
+    this.#options.enqueue(this.#options.book.wakeable());
+    this.#options.onHeld();
   }
 
   #forget(key: ServiceKey): void {
@@ -197,7 +206,10 @@ export class ServiceController {
     this.#statuses.forget(key);
     this.#records.forget(key);
     this.#removal.forget(key);
-    if (this.#options.cluster.service(key)?.wanted !== true) this.#free(this.#options.book.release(key));
+    const { cluster, book, clock } = this.#options;
+    if (cluster.service(key)?.wanted === true) return;
+    book.release(key, clock.now());
+    this.#wake();
   }
 }
 

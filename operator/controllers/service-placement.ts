@@ -25,6 +25,8 @@ export interface Placement {
   readonly dueMs?: number;
   /** A director has not said yet whether it can be reached: too early to tell people anything about it. */
   readonly undecided: boolean;
+  /** Every lane has been told what the Service has now. */
+  readonly assigned: boolean;
   /** Every director that has to let go of something has confirmed that it has. */
   readonly vacated: boolean;
 }
@@ -90,7 +92,7 @@ export class ServicePlacement {
       portProblems,
       notes,
     } = desiredVirtualServers({
-      service,
+      service: book.granted(service),
       endpoints: cluster.endpoints(key),
       nodes: this.#parts.nodes(),
       pool,
@@ -106,7 +108,7 @@ export class ServicePlacement {
     if (unpublished.length > 0 && !members.every(({ lane }) => lane.offers(key, unpublished))) {
       // A process before us may have given these addresses to another Service and not lived to publish them.
       const directors = selected.map((member) => ({ ...confirmationOf(member, key), state: 'Pending' as const }));
-      return { pool, directors, problems, portProblems, notes, undecided: true, vacated: false };
+      return { pool, directors, problems, portProblems, notes, undecided: true, ...NOT_YET };
     }
     const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
     const chosen = members.filter(used);
@@ -121,7 +123,8 @@ export class ServicePlacement {
       if ((served && kept.length === 0) || isDrained(member))
         this.#leave(member, key, [...addresses, ...book.leavingOf(key)]);
       else if (member.lane.has(key)) member.lane.assign(key, already(member), givingUp);
-      else if (!this.#bornHere.has(key)) member.lane.freeze(key, [...addresses, ...book.leavingOf(key)]);
+      else if (!this.#bornHere.has(key))
+        member.lane.freeze(key, [...addresses, ...book.leavingOf(key)], book.sharedPortsOf(key));
     }
     return {
       pool,
@@ -131,6 +134,7 @@ export class ServicePlacement {
       notes,
       ...(dueMs !== undefined && { dueMs }),
       undecided: chosen.some(isUndecided),
+      assigned: true,
       vacated:
         kept.length === 0 &&
         members.every(({ lane }) => lane.absent(key) || (this.#bornHere.has(key) && !lane.knows(key))),
@@ -139,7 +143,9 @@ export class ServicePlacement {
 
   /** Nothing of the Service, and nothing at these addresses, changes on any director until it is placed or withdrawn. */
   freeze(key: ServiceKey, addresses: readonly IpAddress[]): void {
-    for (const { lane } of this.#parts.fleet.members()) lane.freeze(key, addresses);
+    const { fleet, book } = this.#parts;
+    const ports = book.sharedPortsOf(key);
+    for (const { lane } of fleet.members()) lane.freeze(key, addresses, ports);
   }
 
   /** Its pool is paused, gone or unreadable, or the Service itself is. */
@@ -155,7 +161,7 @@ export class ServicePlacement {
       portProblems: [],
       notes: [],
       undecided: selected.some(isUndecided),
-      vacated: false,
+      ...NOT_YET,
     };
   }
 
@@ -207,6 +213,8 @@ export class ServicePlacement {
     if (lane.absent(key)) lane.forget(key);
   }
 }
+
+const NOT_YET = { assigned: false, vacated: false } as const;
 
 function unusablePool(name: string, exists: boolean): string {
   const cause = exists ? 'cannot be read: see its status' : 'does not exist any more';

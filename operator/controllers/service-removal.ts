@@ -1,12 +1,16 @@
 import type { AddressBook } from '../core/address-book.ts';
+import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { FINALIZER } from '../model/names.ts';
 import type { DirectorFleet } from './director-fleet.ts';
 import { DONE, type Outcome } from './outcome.ts';
-import type { Cluster, ClusterWriter, EventRecorder } from './ports.ts';
+import type { Clock, Cluster, ClusterWriter, EventRecorder } from './ports.ts';
 import { referenceTo } from './service-events.ts';
 import type { ServicePlacement } from './service-placement.ts';
 import { outcomeOfWrite } from './write-outcome.ts';
+
+/** How soon it is looked again whether a hold has been stored with the status of the pool. */
+const HOLD_STORED_MS = 250;
 
 export interface ServiceRemovalOptions {
   readonly cluster: Cluster;
@@ -15,6 +19,8 @@ export interface ServiceRemovalOptions {
   readonly fleet: DirectorFleet;
   readonly book: AddressBook;
   readonly placement: ServicePlacement;
+  readonly clock: Clock;
+  readonly onPoolUse: (pool: string) => void;
 }
 
 /** How far a removal has come: `waits` for directors, `undone` because of a write that must be tried again, or all `removed`. */
@@ -68,7 +74,7 @@ export class ServiceRemoval {
     const { book, cluster, placement } = this.#options;
     const recorded = service?.finalizers.includes(FINALIZER) === true ? (service.record?.addresses ?? []) : [];
     // What the record names may be another Service's: only what the book calls ours, or nobody's, may go.
-    const ours = recorded.filter((address) => (book.holder(address) ?? key) === key);
+    const ours = recorded.filter((address) => book.users(address).every((user) => user === key));
     const addresses = [...new Set([...book.addressesOf(key), ...book.leavingOf(key), ...ours])];
     const poolName = book.poolOf(key);
     const pool = poolName === undefined ? undefined : cluster.pool(poolName);
@@ -90,16 +96,30 @@ export class ServiceRemoval {
   async #letGo(service: LoadBalancedService): Promise<Outcome> {
     const { book, writer, events } = this.#options;
     const { key } = service;
+    const addresses = service.record?.addresses ?? [...book.addressesOf(key), ...book.leavingOf(key)];
+    if (!this.#isHeld(service)) return { kind: 'retryAfter', milliseconds: HOLD_STORED_MS };
     const released = await writer.releaseService(service);
     const outcome = outcomeOfWrite(released, 'remove our finalizer');
     if (outcome.kind !== 'done') return outcome;
     this.#released.set(key, service.resourceVersion);
     if (released.kind === 'gone') return DONE;
-    const addresses = [...book.addressesOf(key), ...book.leavingOf(key)];
-    const message =
-      addresses.length > 0 ? `Address ${addresses.join(' and ')} is free again.` : 'Nothing is left on any director.';
+    const message = whatBecomesOf(addresses, key, book);
     events.record(referenceTo(service), 'Normal', 'DeletedLoadBalancer', message);
     return DONE;
+  }
+
+  /** The addresses that a pool holds for a while are held, and stored as such: else who ends now and starts again would give them away. */
+  #isHeld({ key, record }: LoadBalancedService): boolean {
+    const { book, clock, cluster, onPoolUse } = this.#options;
+    const name = book.poolOf(key) ?? record?.pool ?? '';
+    const pool = cluster.pool(name);
+    if (pool?.ok !== true || pool.value.releaseDelaySeconds === 0) return true;
+    book.release(key, clock.now());
+    const stored = new Set(cluster.heldAddresses(name).map(({ address, service }) => `${address} ${service}`));
+    const held = book.heldOf(name).filter(({ service }) => service === key);
+    if (held.every(({ address, service }) => stored.has(`${address} ${service}`))) return true;
+    onPoolUse(name);
+    return false;
   }
 
   /** Who waits for a director in trouble is told which, once. */
@@ -115,4 +135,18 @@ export class ServiceRemoval {
       'A director that will never come back: delete its Director object.';
     this.#options.events.record(referenceTo(service), 'Warning', 'DeletingLoadBalancer', message);
   }
+}
+
+function whatBecomesOf(addresses: readonly IpAddress[], key: ServiceKey, book: AddressBook): string {
+  if (addresses.length === 0) return 'Nothing is left on any director.';
+  const isShared = (address: IpAddress) => book.users(address).some((user) => user !== key);
+  const isHeld = (address: IpAddress) => book.heldFor(address) === key;
+  return addresses
+    .map((address) => {
+      if (isShared(address)) return `Address ${address} stays with those who share it.`;
+      return isHeld(address)
+        ? `Address ${address} is held for this name for a while.`
+        : `Address ${address} is free again.`;
+    })
+    .join(' ');
 }

@@ -1,66 +1,51 @@
-import { invariant } from '../lib/invariant.ts';
 import { listInWords } from '../lib/list-in-words.ts';
-import type { AddressPool } from '../model/address-pool.ts';
+import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
+import type { AllocationRecord } from '../model/allocation-record.ts';
 import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
-import type { Awaited, Refusal, VipDecision } from './address-decision.ts';
-import { type AdoptionClaim, adoptionClaims, byAge, claimOf } from './adoption-claims.ts';
+import type { Awaited, Choice, VipDecision } from './address-decision.ts';
+import { AddressLedger, everythingOf, type Holding } from './address-ledger.ts';
+import { Adopter, type Adoption } from './adopter.ts';
+import { adoptionClaims, claimOf } from './adoption-claims.ts';
 import { chooseAddresses } from './choose-addresses.ts';
-import { nameService } from './name-service.ts';
-import { whyNotAdmitted } from './pool-admission.ts';
-import { findOverlaps } from './pool-overlaps.ts';
-import { PoolSpace } from './pool-space.ts';
+import { grantPorts } from './grant-ports.ts';
+import { comparePreference } from './pool-admission.ts';
+import { covers, poolCovering } from './pool-space.ts';
+import { LINE, WaitingList } from './waiting-list.ts';
 
 export type { Refusal, RefusalReason, VipDecision } from './address-decision.ts';
+export type { Adoption } from './adopter.ts';
 
-/** What became of the addresses that a Service was found with. */
-export type Adoption =
-  | { readonly kind: 'adopted'; readonly addresses: readonly IpAddress[]; readonly pool: string }
-  | { readonly kind: 'nothing' }
-  | ({ readonly kind: 'refused' } & Refusal);
-
-/** How full a pool is. An address that is being given up is neither assigned nor available. */
+/** How full a pool is. An address that is being given up, reserved or held is neither assigned nor available. */
 export interface PoolUsage {
   readonly assignedIPv4: number;
   readonly assignedIPv6: number;
   readonly availableIPv4: bigint;
   readonly availableIPv6: bigint;
+  /** Services whose address the pool no longer has; they keep it. */
+  readonly outside: number;
 }
 
 /** Labels of a namespace; undefined while not known. */
 export type LabelsOf = (namespace: string) => LabelSet | undefined;
 
+/** So many addresses of a pool are held at most, for they stand in its status; then those go first that come free first. */
+const MOST_HELD = 1_000;
+
 const NO_LABELS: LabelsOf = () => undefined;
-
-interface Holding {
-  readonly key: ServiceKey;
-  readonly uid: string;
-  readonly pool: string;
-  /** One per family at most, in the order of ipFamilies. */
-  readonly current: readonly IpAddress[];
-  /** No longer wanted, but a director may still have them: in use until {@link AddressBook.releaseLeaving}. */
-  readonly leaving: readonly IpAddress[];
-}
-
-interface Waiting {
-  readonly key: ServiceKey;
-  readonly createdAt: number;
-  readonly awaited: Awaited;
-}
 
 /**
  * Who has which address. In memory only: rebuilt at start from the pools and from the records on the Services, before
- * anything is given out. An address has one holder at most (I1) and a holder keeps it until it asks for another (I2).
+ * anything is given out. An address, protocol and port has one holder at most (I1) and a holder keeps its address until it asks for another (I2).
  *
- * The order of use: {@link setPools}, {@link adoptAll} once, then {@link allocate} and {@link release} as Services come and go.
+ * The order of use: {@link setPools}, {@link restoreHeld}, {@link adoptAll} once, then {@link allocate} and {@link release} as Services come and go.
  */
 export class AddressBook {
-  readonly #pools = new Map<string, PoolSpace>();
-  readonly #holdings = new Map<ServiceKey, Holding>();
-  readonly #holders = new Map<IpAddress, ServiceKey>();
-  readonly #waiting = new Map<ServiceKey, Waiting>();
-  readonly #assigned = new Map<string, Record<IpFamily, number>>();
+  readonly #ledger = new AddressLedger();
+  readonly #waiting = new WaitingList();
+  /** By pool: Services whose address it no longer has. */
+  readonly #outside = new Map<string, Set<ServiceKey>>();
   #unusable: ReadonlySet<string> = new Set();
 
   /**
@@ -71,18 +56,26 @@ export class AddressBook {
    * @returns the Services that belong to another pool now.
    */
   setPools(pools: readonly AddressPool[], unusable: ReadonlySet<string> = new Set()): readonly ServiceKey[] {
+    const before = this.#unusable;
     this.#unusable = unusable;
-    const overlaps = new Map(findOverlaps(pools).map((overlap) => [overlap.pool, overlap]));
-    const names = new Set(pools.map(({ name }) => name));
-    for (const name of this.#pools.keys()) if (!names.has(name)) this.#pools.delete(name);
-    for (const pool of pools) {
-      const known = this.#pools.get(pool.name);
-      if (known === undefined)
-        this.#pools.set(pool.name, new PoolSpace(pool, overlaps.get(pool.name), this.#holders.keys()));
-      else known.update(pool, overlaps.get(pool.name), this.#holders.keys());
+    const changed = this.#ledger.setPools(pools, comparePreference);
+    for (const name of changed) this.#waiting.open(LINE.pool(name));
+    const sameUnusable = before.size === unusable.size && [...unusable].every((name) => before.has(name));
+    if (changed.size === 0 && sameUnusable) return [];
+    this.#waiting.open(LINE.pool(undefined));
+    return [...this.#ledger.pooledBy()]
+      .filter((pool) => !unusable.has(pool))
+      .flatMap((pool) => [...this.#ledger.servicesOf(pool)].filter((key) => this.#rehome(key)));
+  }
+
+  /** Takes back addresses that were held when the process before ended; those in use, or in no such pool any more, are left out. */
+  restoreHeld(pool: string, held: Iterable<HeldAddress>, now: number): void {
+    const space = this.#ledger.pools.get(pool);
+    for (const one of held) {
+      const { address, until } = one;
+      if (space?.contains(address) !== true || until <= now || this.#ledger.users(address).length > 0) continue;
+      if (this.#ledger.reservedFor(address) === undefined) this.#ledger.hold(one);
     }
-    const settled = [...this.#holdings.values()].filter(({ pool }) => !unusable.has(pool));
-    return settled.filter((holding) => this.#rehome(holding)).map(({ key }) => key);
   }
 
   /**
@@ -90,8 +83,9 @@ export class AddressBook {
    * who has it by writing a record.
    */
   adoptAll(services: Iterable<LoadBalancedService>, labelsOf: LabelsOf = NO_LABELS): ReadonlyMap<ServiceKey, Adoption> {
+    const adopter = new Adopter(this.#ledger, this.#unusable);
     const claims = adoptionClaims(services);
-    return new Map(claims.map((claim) => [claim.service.key, this.#adopt(claim, labelsOf(claim.service.namespace))]));
+    return new Map(claims.map((claim) => [claim.service.key, adopter.adopt(claim, labelsOf(claim.service.namespace))]));
   }
 
   /**
@@ -100,225 +94,308 @@ export class AddressBook {
    */
   adopt(service: LoadBalancedService, namespaceLabels?: LabelSet): Adoption {
     const claim = claimOf(service);
-    return claim === undefined ? { kind: 'nothing' } : this.#adopt(claim, namespaceLabels);
-  }
-
-  #adopt(claim: AdoptionClaim, namespaceLabels: LabelSet | undefined): Adoption {
-    const { service, addresses } = claim;
-    const { key, uid } = service;
-    const held = this.#holdings.get(key);
-    if (held?.uid === uid) return { kind: 'adopted', addresses: held.current, pool: held.pool };
-    const pool = this.#originOf(addresses, claim.pool);
-    const refusal = claim.confirmed ? undefined : this.#whyNotClaimable(claim, pool, namespaceLabels);
-    if (pool === undefined || refusal !== undefined) return { kind: 'refused', ...(refusal ?? outsidePools(claim)) };
-    const isOthers = (address: IpAddress) => (this.#holders.get(address) ?? key) !== key;
-    const taken = addresses.find(isOthers);
-    const free = addresses.filter((address) => !isOthers(address));
-    const leaving = everythingOf(held).filter((address) => !free.includes(address));
-    if (free.length > 0) this.#replace(held, { key, uid, pool, current: free, leaving });
-    if (taken === undefined) return { kind: 'adopted', addresses: free, pool };
-    const holder = nameService(this.#holders.get(taken) as ServiceKey, service.namespace);
-    const message = `The allocation record of Service ${key} names ${taken}, which belongs to ${holder}; ${key} gets another address.`;
-    return { kind: 'refused', reason: 'AddressInUse', message };
-  }
-
-  #whyNotClaimable(
-    claim: AdoptionClaim,
-    pool: string | undefined,
-    namespaceLabels: LabelSet | undefined,
-  ): Refusal | undefined {
-    const space = pool === undefined ? undefined : this.#pools.get(pool);
-    if (space === undefined || !claim.addresses.every((address) => space.contains(address))) return outsidePools(claim);
-    const refusal = whyNotAdmitted(space.pool, claim.service, namespaceLabels);
-    return (
-      refusal && {
-        ...refusal,
-        message: `The allocation record of Service ${claim.service.key} is not honoured: ${refusal.message}`,
-      }
-    );
+    if (claim === undefined) return { kind: 'nothing' };
+    return new Adopter(this.#ledger, this.#unusable).adopt(claim, namespaceLabels);
   }
 
   /**
    * The addresses of a Service: those it has, or new ones. Asking again gives the same answer. What a Service has changes only
-   * when its own request changes (address, pool, families); the old address is then leaving until {@link releaseLeaving}. When
-   * the new request cannot be met it keeps what it has and the decision says so in `unmet`.
+   * when its own request changes (address, pool, families, a new value of `reallocate`); the old address is then leaving until
+   * {@link releaseLeaving}. When the new request cannot be met it keeps what it has and the decision says so in `unmet`.
    *
    * A Service with the name of an earlier one but another uid is a new Service: the earlier one's addresses are leaving.
    *
    * @param namespaceLabels of the Service's namespace, undefined while not known.
    */
   allocate(service: LoadBalancedService, namespaceLabels: LabelSet | undefined): VipDecision {
+    const { key, request } = service;
     this.#retireNamesake(service);
-    const held = this.#holdings.get(service.key);
+    const held = this.#ledger.holding(key);
+    const has = held !== undefined && held.current.length > 0;
+    const again = has && request.reallocate !== undefined && request.reallocate !== held.reallocated;
     const choice = chooseAddresses({
       service,
       namespaceLabels,
-      held: held && { pool: held.pool, addresses: held.current },
-      pools: this.#pools,
-      holder: (address) => this.#holders.get(address),
+      held: has && !again ? { pool: held.pool, addresses: held.current } : undefined,
+      avoid: again ? held.current : [],
+      kept: has ? this.#ledger.keptFor(key) : [...this.#ledger.keptFor(key), ...this.#ownLeaving(held)],
+      ledger: this.#ledger,
     });
-    if (!choice.ok) {
-      this.#waiting.set(service.key, { key: service.key, createdAt: service.createdAt, awaited: choice.awaited });
-      if (held === undefined || held.current.length === 0) return { kind: 'refused', ...choice.refusal };
-      const message = `${choice.refusal.message} The Service keeps ${listInWords(held.current)}.`;
-      const { reason } = choice.refusal;
-      return { kind: 'assigned', addresses: held.current, pool: held.pool, unmet: { reason, message } };
-    }
-    this.#waiting.delete(service.key);
-    const addresses = inFamilyOrder(choice.picks, service.ipFamilies);
-    const leaving = everythingOf(held).filter((address) => !addresses.includes(address));
-    this.#replace(held, { key: service.key, uid: service.uid, pool: choice.pool, current: addresses, leaving });
-    return { kind: 'assigned', addresses, pool: choice.pool, ...(choice.unmet && { unmet: choice.unmet }) };
+    if (choice.ok) return this.#assign(service, held, choice, request.reallocate ?? held?.reallocated);
+    this.#wait(service, choice.awaited);
+    if (!has) return { kind: 'refused', ...choice.refusal };
+    const kept = this.#assign(service, held, { ok: true, pool: held.pool, picks: held.current }, held.reallocated);
+    this.#wait(service, choice.awaited);
+    const message = `${choice.refusal.message} The Service keeps ${listInWords(kept.addresses)}.`;
+    return { ...kept, unmet: { reason: choice.refusal.reason, message } };
   }
 
-  /** Frees everything a Service has or waits for: only when no director can hold it any more. Returns what became free. */
-  release(key: ServiceKey): readonly IpAddress[] {
-    this.#waiting.delete(key);
-    const holding = this.#holdings.get(key);
+  /**
+   * Frees everything a Service has or waits for: only when no director can hold it any more.
+   *
+   * @param now milliseconds since the epoch: from then on the pool's releaseDelay counts.
+   * @returns what the Service has no more, be it free now or held.
+   */
+  release(key: ServiceKey, now: number): readonly IpAddress[] {
+    this.#waiting.drop(key);
+    const holding = this.#ledger.holding(key);
     if (holding === undefined) return [];
-    this.#replace(holding, undefined);
-    return everythingOf(holding);
+    this.#ledger.replace(holding, undefined);
+    this.#mark(key, holding.pool, false);
+    return this.#hold(holding, everythingOf(holding), now);
   }
 
   /** Addresses a Service gave up by an explicit change; a director may still have them. */
   leavingOf(key: ServiceKey): readonly IpAddress[] {
-    return this.#holdings.get(key)?.leaving ?? [];
+    return this.#ledger.holding(key)?.leaving ?? [];
   }
 
-  /** Frees the addresses a Service gave up: only when no director can hold them any more. Returns what became free. */
-  releaseLeaving(key: ServiceKey): readonly IpAddress[] {
-    const holding = this.#holdings.get(key);
+  /** Frees the addresses a Service gave up: only when no director can hold them any more. Else as {@link release}. */
+  releaseLeaving(key: ServiceKey, now: number): readonly IpAddress[] {
+    const holding = this.#ledger.holding(key);
     if (holding === undefined || holding.leaving.length === 0) return [];
-    this.#replace(holding, holding.current.length === 0 ? undefined : { ...holding, leaving: [] });
-    return holding.leaving;
+    this.#ledger.replace(holding, holding.current.length === 0 ? undefined : { ...holding, leaving: [] });
+    return this.#hold(holding, holding.leaving, now);
   }
 
-  /** The Service that has the address, or is giving it up. */
-  holder(address: IpAddress): ServiceKey | undefined {
-    return this.#holders.get(address);
+  /** Every lane has been told which ports the Service has now: those it had before may be another's. */
+  releasePorts(key: ServiceKey): void {
+    const holding = this.#ledger.holding(key);
+    if (holding === undefined || holding.leavingPorts.length === 0) return;
+    this.#ledger.replace(holding, { ...holding, leavingPorts: [] });
+  }
+
+  /** Ends the holding of addresses whose time has come. @returns the pools that have them. */
+  expire(now: number): ReadonlySet<string> {
+    const due = [...this.#ledger.heldAddresses()].filter(({ until }) => until <= now);
+    for (const { address } of due) this.#ledger.unhold(address);
+    return new Set(due.flatMap(({ address }) => this.#poolsWith(address)));
+  }
+
+  /** When the next held address comes free, milliseconds since the epoch; undefined when none is held. */
+  nextExpiry(): number | undefined {
+    let next: number | undefined;
+    for (const { until } of this.#ledger.heldAddresses()) if (next === undefined || until < next) next = until;
+    return next;
+  }
+
+  /** Addresses of the pool that are held, in the order in which they come free. */
+  heldOf(pool: string): readonly HeldAddress[] {
+    const space = this.#ledger.pools.get(pool);
+    return [...this.#ledger.heldAddresses()]
+      .filter(({ address }) => space?.contains(address) === true)
+      .sort((a, b) => a.until - b.until || (a.address < b.address ? -1 : 1));
+  }
+
+  /** For whom the address is held since it was released. */
+  heldFor(address: IpAddress): ServiceKey | undefined {
+    return this.#ledger.held(address)?.service;
+  }
+
+  /** The Services that have the address, or are giving it up. */
+  users(address: IpAddress): readonly ServiceKey[] {
+    return this.#ledger.users(address);
   }
 
   /** In the order of ipFamilies; without those being given up. */
   addressesOf(key: ServiceKey): readonly IpAddress[] {
-    return this.#holdings.get(key)?.current ?? [];
+    return this.#ledger.holding(key)?.current ?? [];
   }
 
   /** The pool the addresses of a Service are from; it may be gone. */
   poolOf(key: ServiceKey): string | undefined {
-    return this.#holdings.get(key)?.pool;
+    return this.#ledger.holding(key)?.pool;
+  }
+
+  /** The Service with those of its ports that are its own at its addresses; another one may have some of a shared address. */
+  granted(service: LoadBalancedService): LoadBalancedService {
+    const holding = this.#ledger.holding(service.key);
+    if (holding?.sharingKey === undefined) return service;
+    const ports = service.ports.filter(({ protocol, port }) => holding.ports.includes(`${protocol}/${port}`));
+    return ports.length === service.ports.length ? service : { ...service, ports };
+  }
+
+  /** Ports at which the Service has its addresses beside others, as `TCP/80`; undefined when nobody else may have the addresses. */
+  sharedPortsOf(key: ServiceKey): readonly string[] | undefined {
+    const holding = this.#ledger.holding(key);
+    return holding?.sharingKey === undefined ? undefined : [...holding.ports, ...holding.leavingPorts];
+  }
+
+  /** What is to be stored on the Service; undefined when it has nothing. */
+  recordOf(key: ServiceKey): AllocationRecord | undefined {
+    const holding = this.#ledger.holding(key);
+    if (holding === undefined || holding.current.length === 0) return undefined;
+    const { pool, current, sharingKey, ports, reallocated } = holding;
+    return {
+      pool,
+      addresses: current,
+      ...(sharingKey !== undefined && { sharing: { key: sharingKey, ports } }),
+      ...(reallocated !== undefined && { reallocated }),
+    };
   }
 
   /** Services that have an address of the pool, in no particular order. */
   servicesOf(pool: string): readonly ServiceKey[] {
-    return [...this.#holdings.values()].filter((holding) => holding.pool === pool).map(({ key }) => key);
+    return [...this.#ledger.servicesOf(pool)];
   }
 
   usage(pool: string): PoolUsage {
-    const space = this.#pools.get(pool);
-    const assigned = this.#assigned.get(pool);
+    const space = this.#ledger.pools.get(pool);
+    const assigned = this.#ledger.assigned(pool);
     return {
-      assignedIPv4: assigned?.IPv4 ?? 0,
-      assignedIPv6: assigned?.IPv6 ?? 0,
+      assignedIPv4: assigned.IPv4,
+      assignedIPv6: assigned.IPv6,
       availableIPv4: space?.freeCount('IPv4') ?? 0n,
       availableIPv6: space?.freeCount('IPv6') ?? 0n,
+      outside: this.#outside.get(pool)?.size ?? 0,
     };
   }
 
-  /** Services whose last request was refused, oldest first: to be tried again when pools or namespaces change. */
+  /** Services whose last request was refused, oldest first. */
   waiting(): readonly ServiceKey[] {
-    return [...this.#waiting.values()].sort(byAge).map(({ key }) => key);
+    return this.#waiting.all();
   }
 
-  /** Of the waiting Services, those that could use one of the freed addresses; oldest first. */
-  wakeable(freed: readonly IpAddress[]): readonly ServiceKey[] {
-    const offers = freed.map((address) => ({
-      address,
-      family: familyOf(address),
-      pools: [...this.#pools.values()].filter((space) => space.contains(address)).map(({ pool }) => pool.name),
-    }));
-    const useful = ({ awaited }: Waiting): boolean =>
-      offers.some(
-        ({ address, family, pools }) =>
-          awaited.addresses.includes(address) ||
-          (awaited.families.includes(family) && pools.some((name) => awaited.pools.includes(name))),
-      );
-    return [...this.#waiting.values()]
-      .filter(useful)
-      .sort(byAge)
-      .map(({ key }) => key);
+  /** Those of one namespace: to be tried again when its labels change. */
+  waitingIn(namespace: string): readonly ServiceKey[] {
+    return this.#waiting.of(LINE.namespace(namespace));
+  }
+
+  /** Services that have a chance now which they had not when they were refused, oldest first; each is named once. */
+  wakeable(): readonly ServiceKey[] {
+    for (const address of this.#ledger.takeEased()) {
+      this.#waiting.open(LINE.address(address));
+      if (!this.#ledger.isFree(address)) continue;
+      for (const pool of this.#poolsWith(address)) this.#waiting.open(LINE.freeAddress(pool, familyOf(address)));
+    }
+    for (const { pool, namespace } of this.#ledger.takeEasedQuotas()) this.#waiting.open(LINE.quota(pool, namespace));
+    return this.#waiting.takeOpen();
+  }
+
+  #assign(
+    service: LoadBalancedService,
+    held: Holding | undefined,
+    choice: Extract<Choice, { ok: true }>,
+    reallocated: string | undefined,
+  ): Extract<VipDecision, { kind: 'assigned' }> {
+    const { key, namespace, uid } = service;
+    const { pool } = choice;
+    const current = inFamilyOrder(choice.picks, service.ipFamilies);
+    const leaving = everythingOf(held).filter((address) => !current.includes(address));
+    const grant = grantPorts(this.#ledger, service, held, current, leaving);
+    const { sharingKey, ports, leavingPorts, awaited } = grant;
+    const after: Holding = {
+      key,
+      namespace,
+      uid,
+      pool,
+      current,
+      leaving,
+      sharingKey,
+      ports,
+      leavingPorts,
+      reallocated,
+    };
+    if (held === undefined || !sameHolding(held, after)) this.#ledger.replace(held, after);
+    if (held !== undefined && held.pool !== pool) this.#mark(key, held.pool, false);
+    const unmet = choice.unmet ?? grant.refusal;
+    this.#mark(key, pool, unmet?.reason === 'AddressOutsidePools');
+    if (awaited.length === 0) this.#waiting.drop(key);
+    else this.#wait(service, { addresses: awaited, families: [], pools: [] });
+    return { kind: 'assigned', addresses: current, pool, ...(unmet && { unmet }) };
+  }
+
+  #wait({ key, namespace, createdAt, request }: LoadBalancedService, awaited: Awaited): void {
+    const { addresses, pools, families, quotas = [] } = awaited;
+    this.#waiting.put(key, createdAt, [
+      LINE.namespace(namespace),
+      LINE.pool(request.pool),
+      ...addresses.map(LINE.address),
+      ...pools.flatMap((pool) => families.map((family) => LINE.freeAddress(pool, family))),
+      ...quotas.map((pool) => LINE.quota(pool, namespace)),
+    ]);
   }
 
   /** A Service that was deleted and made anew under the same name starts without an address. */
   #retireNamesake({ key, uid }: LoadBalancedService): void {
-    const holding = this.#holdings.get(key);
+    const holding = this.#ledger.holding(key);
     if (holding === undefined || holding.uid === uid) return;
-    this.#replace(holding, { ...holding, uid, current: [], leaving: everythingOf(holding) });
+    const leavingPorts = [...holding.ports, ...holding.leavingPorts];
+    const leaving = everythingOf(holding);
+    this.#ledger.replace(holding, {
+      ...holding,
+      uid,
+      current: [],
+      leaving,
+      ports: [],
+      leavingPorts,
+      reallocated: undefined,
+    });
   }
 
-  /** Where published addresses came from: the pool of the annotation when it has them, cannot be read or is gone, else the pool that has them. */
-  #originOf(addresses: readonly IpAddress[], annotated: string | undefined): string | undefined {
-    if (annotated !== undefined && (this.#unusable.has(annotated) || this.#covers(annotated, addresses)))
-      return annotated;
-    return this.#poolCovering(addresses) ?? annotated;
+  /** With a release delay the same namespace and name gets its address back, also before it has come free. */
+  #ownLeaving(held: Holding | undefined): readonly IpAddress[] {
+    if (held === undefined || held.leaving.length === 0) return [];
+    const pool = this.#ledger.pools.get(held.pool)?.pool;
+    return pool !== undefined && pool.releaseDelaySeconds > 0 ? held.leaving : [];
   }
 
   /** A holding whose pool no longer has its addresses belongs to the pool that has them now, if there is one. */
-  #rehome(holding: Holding): boolean {
-    if (holding.current.length === 0 || this.#covers(holding.pool, holding.current)) return false;
-    const pool = this.#poolCovering(holding.current);
+  #rehome(key: ServiceKey): boolean {
+    const holding = this.#ledger.holding(key);
+    if (holding === undefined || holding.current.length === 0) return false;
+    const { pools } = this.#ledger;
+    if (covers(pools.get(holding.pool), holding.current)) return false;
+    const pool = poolCovering(pools, holding.current);
     if (pool === undefined) return false;
-    this.#replace(holding, { ...holding, pool });
+    this.#mark(key, holding.pool, false);
+    this.#ledger.replace(holding, { ...holding, pool });
     return true;
   }
 
-  #covers(pool: string, addresses: readonly IpAddress[]): boolean {
-    const space = this.#pools.get(pool);
-    return space !== undefined && addresses.every((address) => space.contains(address));
-  }
-
-  #poolCovering(addresses: readonly IpAddress[]): string | undefined {
-    const covering = [...this.#pools.keys()].filter((name) => this.#covers(name, addresses));
-    return covering.find((name) => this.#pools.get(name)?.overlap === undefined) ?? covering[0];
-  }
-
-  /** The one place where addresses change hands: holders, free addresses and counts follow from the holding before and after. */
-  #replace(before: Holding | undefined, after: Holding | undefined): void {
-    const had = everythingOf(before);
-    const has = everythingOf(after);
-    for (const address of had) {
-      if (has.includes(address)) continue;
-      this.#holders.delete(address);
-      for (const space of this.#pools.values()) space.give(address);
+  /** Of the addresses that a Service has no more, those that its pool holds for a while are held. */
+  #hold({ key, pool }: Holding, addresses: readonly IpAddress[], now: number): readonly IpAddress[] {
+    const space = this.#ledger.pools.get(pool);
+    const seconds = space?.pool.releaseDelaySeconds ?? 0;
+    if (space === undefined || seconds === 0) return addresses;
+    for (const { address } of this.heldOf(pool).slice(0, -(MOST_HELD - addresses.length))) this.#ledger.unhold(address);
+    for (const address of addresses) {
+      const taken = this.#ledger.users(address).length > 0 || this.#ledger.reservedFor(address) !== undefined;
+      if (!taken && space.contains(address)) this.#ledger.hold({ address, service: key, until: now + seconds * 1_000 });
     }
-    for (const address of has) {
-      if (after === undefined || had.includes(address)) continue;
-      invariant(!this.#holders.has(address), `Address ${address} is given to one Service only.`);
-      this.#holders.set(address, after.key);
-      for (const space of this.#pools.values()) space.take(address);
-    }
-    if (before !== undefined) this.#count(before, -1);
-    if (after !== undefined) this.#count(after, 1);
-    if (after !== undefined) this.#holdings.set(after.key, after);
-    else if (before !== undefined) this.#holdings.delete(before.key);
+    return addresses;
   }
 
-  #count({ pool, current }: Holding, sign: 1 | -1): void {
-    const counts = this.#assigned.get(pool) ?? { IPv4: 0, IPv6: 0 };
-    for (const address of current) counts[familyOf(address)] += sign;
-    if (counts.IPv4 + counts.IPv6 === 0) this.#assigned.delete(pool);
-    else this.#assigned.set(pool, counts);
+  /** Notes whether the address of a Service lies outside its pool. */
+  #mark(key: ServiceKey, pool: string, outside: boolean): void {
+    const services = this.#outside.get(pool);
+    if (outside) this.#outside.set(pool, (services ?? new Set()).add(key));
+    else if (services?.delete(key) === true && services.size === 0) this.#outside.delete(pool);
+  }
+
+  #poolsWith(address: IpAddress): readonly string[] {
+    return [...this.#ledger.pools.values()].filter((space) => space.contains(address)).map(({ pool }) => pool.name);
   }
 }
 
-function outsidePools({ service, addresses }: AdoptionClaim): Refusal {
-  const message = `The allocation record of Service ${service.key} is not honoured: no LoadBalancerPool has ${listInWords(addresses)}.`;
-  return { reason: 'AddressOutsidePools', message };
+function sameHolding(a: Holding, b: Holding): boolean {
+  return (
+    a.uid === b.uid &&
+    a.pool === b.pool &&
+    a.sharingKey === b.sharingKey &&
+    a.reallocated === b.reallocated &&
+    sameList(a.current, b.current) &&
+    sameList(a.leaving, b.leaving) &&
+    sameList(a.ports, b.ports) &&
+    sameList(a.leavingPorts, b.leavingPorts)
+  );
 }
 
-function everythingOf(holding: Holding | undefined): readonly IpAddress[] {
-  return holding === undefined ? [] : [...holding.current, ...holding.leaving];
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 function inFamilyOrder(addresses: readonly IpAddress[], families: readonly IpFamily[]): readonly IpAddress[] {
+  if (addresses.length < 2) return addresses;
   return [...addresses].sort((a, b) => families.indexOf(familyOf(a)) - families.indexOf(familyOf(b)));
 }

@@ -5,6 +5,10 @@ export type RefusalReason =
   | 'NoPool'
   | 'PoolExhausted'
   | 'AddressInUse'
+  | 'AddressReserved'
+  | 'PortInUse'
+  | 'SharingConflict'
+  | 'QuotaExceeded'
   | 'AddressOutsidePools'
   | 'PoolNotFound'
   | 'PoolNotAllowed'
@@ -37,6 +41,8 @@ export interface Awaited {
   /** A free address of one of these families in one of these pools would do. */
   readonly families: readonly IpFamily[];
   readonly pools: readonly string[];
+  /** The namespace has what it may have of these pools. */
+  readonly quotas?: readonly string[];
 }
 
 /** Addresses to give, all of one pool; or why not. */

@@ -1,21 +1,24 @@
 import { count, listInWords } from '../lib/list-in-words.ts';
-import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import { compareAddresses, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
-import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
+import type { LoadBalancedService } from '../model/load-balanced-service.ts';
 import type { Awaited, Choice, Refusal, RefusalReason } from './address-decision.ts';
-import { nameService } from './name-service.ts';
-import { comparePreference, whyNotAllowed } from './pool-admission.ts';
+import type { AddressLedger } from './address-ledger.ts';
+import { type Obstacle, obstacle, othersAt } from './obstacles.ts';
+import { whyNotAllowed } from './pool-admission.ts';
 import type { PoolSpace } from './pool-space.ts';
 
 /** What the choice for one Service depends on. */
 export interface ChoiceInput {
   readonly service: LoadBalancedService;
   readonly namespaceLabels: LabelSet | undefined;
-  /** What it has already. */
+  /** What it has already and may keep. */
   readonly held: { readonly pool: string; readonly addresses: readonly IpAddress[] } | undefined;
-  readonly pools: ReadonlyMap<string, PoolSpace>;
-  /** Who has an address, or is giving it up. */
-  readonly holder: (address: IpAddress) => ServiceKey | undefined;
+  /** What it shall not get again. */
+  readonly avoid: readonly IpAddress[];
+  /** Addresses kept for it: reserved, or held since it had them. */
+  readonly kept: readonly IpAddress[];
+  readonly ledger: AddressLedger;
 }
 
 const NOTHING_AWAITED: Awaited = { addresses: [], families: [], pools: [] };
@@ -35,7 +38,7 @@ export function chooseAddresses(input: ChoiceInput): Choice {
   const { request } = service;
   if (request.pool !== undefined) return fromNamedPool(input, request.pool);
   if (request.addresses.length > 0) return fromPoolOfAddresses(input);
-  return fromAnyPool(input);
+  return (input.kept.length > 0 ? fromPoolOfKept(input) : undefined) ?? fromAnyPool(input);
 }
 
 function invalidRequest({ request, ipFamilies, problems }: LoadBalancedService): string | undefined {
@@ -56,7 +59,8 @@ function invalidRequest({ request, ipFamilies, problems }: LoadBalancedService):
  * that it has to be chosen anew. Whether the pool would admit the Service today does not matter to what was given before.
  */
 function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddress[]): Choice | undefined {
-  const { service, pools } = input;
+  const { service } = input;
+  const { pools } = input.ledger;
   const { request, ipFamilies } = service;
   if (request.pool !== undefined && request.pool !== poolName) return undefined;
   if (request.addresses.some((address) => !addresses.includes(address))) return undefined;
@@ -67,12 +71,14 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   if (missing.length === 0) return keepAll(poolName, kept, space);
   const refusal =
     space === undefined ? unknownPool(poolName, pools) : whyNotAllowed(space, service, input.namespaceLabels);
-  const added = space === undefined || refusal !== undefined ? [] : firstFreeOf(space, missing);
-  if (added.length === missing.length || service.ipFamilyPolicy !== 'RequireDualStack')
-    return { ok: true, pool: poolName, picks: [...kept, ...added] };
-  return refusal !== undefined
-    ? { ok: false, refusal, awaited: NOTHING_AWAITED }
-    : exhausted([space as PoolSpace], missing);
+  const added = space === undefined || refusal !== undefined ? [] : fill(input, space, missing);
+  const choice: Choice = { ok: true, pool: poolName, picks: [...kept, ...added] };
+  const tooMany = space === undefined ? undefined : overQuota(input, space, choice.picks);
+  const short = added.length < missing.length || tooMany !== undefined;
+  if (!short) return choice;
+  if (service.ipFamilyPolicy !== 'RequireDualStack') return tooMany === undefined ? choice : { ...choice, picks: kept };
+  if (refusal !== undefined) return { ok: false, refusal, awaited: NOTHING_AWAITED };
+  return tooMany ?? exhausted([space as PoolSpace], missing);
 }
 
 function keepAll(pool: string, picks: readonly IpAddress[], space: PoolSpace | undefined): Choice {
@@ -91,8 +97,9 @@ function keepAll(pool: string, picks: readonly IpAddress[], space: PoolSpace | u
 }
 
 function fromNamedPool(input: ChoiceInput, name: string): Choice {
-  const space = input.pools.get(name);
-  if (space === undefined) return { ok: false, refusal: unknownPool(name, input.pools), awaited: NOTHING_AWAITED };
+  const { pools } = input.ledger;
+  const space = pools.get(name);
+  if (space === undefined) return { ok: false, refusal: unknownPool(name, pools), awaited: NOTHING_AWAITED };
   const outside = input.service.request.addresses.filter((address) => !space.contains(address));
   if (outside.length > 0)
     return refuse(
@@ -104,7 +111,7 @@ function fromNamedPool(input: ChoiceInput, name: string): Choice {
 
 function fromPoolOfAddresses(input: ChoiceInput): Choice {
   const { addresses } = input.service.request;
-  const spaces = [...input.pools.values()].sort((a, b) => comparePreference(a.pool, b.pool));
+  const spaces = input.ledger.preferred;
   const matching = spaces.filter((space) => addresses.every((address) => space.contains(address)));
   if (matching.length === 0) {
     const outside = addresses.filter((address) => !spaces.some((space) => space.contains(address)));
@@ -122,52 +129,121 @@ function fromPoolOfAddresses(input: ChoiceInput): Choice {
   return choices.find(({ ok }) => ok) ?? (choices[0] as Choice);
 }
 
-/** The requested addresses of one pool, and first free ones for the other families. */
+/** The pools that keep an address for the Service; undefined when none of them gives it. */
+function fromPoolOfKept(input: ChoiceInput): Choice | undefined {
+  const { kept, ledger } = input;
+  for (const space of ledger.preferred) {
+    if (!kept.some((address) => space.contains(address))) continue;
+    const choice = fromPool(input, space);
+    if (choice.ok && choice.picks.some((address) => kept.includes(address))) return choice;
+  }
+  return undefined;
+}
+
+/** The requested addresses of one pool, and others for the other families. */
 function fromPool(input: ChoiceInput, space: PoolSpace): Choice {
-  const { service, holder } = input;
+  const { service, ledger } = input;
   const refusal = whyNotAllowed(space, service, input.namespaceLabels);
   if (refusal !== undefined) return { ok: false, refusal, awaited: NOTHING_AWAITED };
   const { addresses } = service.request;
-  const taken = addresses.filter((address) => (holder(address) ?? service.key) !== service.key);
-  if (taken.length > 0) {
-    const names = taken.map(
-      (address) => `${address} is in use by ${nameService(holder(address) as ServiceKey, service.namespace)}`,
-    );
-    return {
-      ok: false,
-      refusal: {
-        reason: 'AddressInUse',
-        message: `Requested address ${listInWords(names)}. Request another address, or delete that Service; the address is taken as soon as it is free.`,
-      },
-      awaited: { ...NOTHING_AWAITED, addresses: taken },
-    };
-  }
+  const blocked = addresses.flatMap((address) => {
+    const found = obstacle(ledger, address, service, space.pool);
+    return found === undefined ? [] : [{ address, ...found }];
+  });
+  if (blocked.length > 0) return inTheWay(blocked);
   const open = service.ipFamilies.filter((family) => !addresses.some((address) => familyOf(address) === family));
-  // An address it has already in this pool stays, also when only the pool was named anew.
-  const own = (input.held?.addresses ?? []).filter(
-    (address) => open.includes(familyOf(address)) && space.contains(address),
-  );
-  const rest = open.filter((family) => !own.some((address) => familyOf(address) === family));
-  const picks = [...addresses, ...own, ...firstFreeOf(space, rest)];
+  const picks = [...addresses, ...fill(input, space, open)];
   const enough = service.ipFamilyPolicy === 'PreferDualStack' ? 1 : service.ipFamilies.length;
-  if (picks.length >= enough) return { ok: true, pool: space.pool.name, picks };
-  return exhausted([space], rest);
+  if (picks.length < enough)
+    return exhausted(
+      [space],
+      open.filter((family) => !picks.some((address) => familyOf(address) === family)),
+    );
+  return overQuota(input, space, picks) ?? { ok: true, pool: space.pool.name, picks };
+}
+
+function inTheWay(blocked: readonly (Obstacle & { readonly address: IpAddress })[]): Choice {
+  const message =
+    `Requested address ${listInWords(blocked.map(({ address, text }) => `${address} ${text}`))}. ` +
+    'Request another address, or delete that Service; the address is taken as soon as it is free.';
+  const awaited = { ...NOTHING_AWAITED, addresses: blocked.map(({ address }) => address) };
+  return { ok: false, refusal: { reason: (blocked[0] as Obstacle).reason, message }, awaited };
+}
+
+/**
+ * One address of the pool for each family, as far as there are any: one that the Service has already (it stays, also when only the pool was named anew) or that is kept
+ * for it, else one that it may share, else the first free one.
+ */
+function fill(input: ChoiceInput, space: PoolSpace, families: readonly IpFamily[]): readonly IpAddress[] {
+  const { service, ledger, held, kept, avoid } = input;
+  const own = [...(held?.addresses ?? []), ...kept];
+  const mayHave = (address: IpAddress) =>
+    space.contains(address) && !avoid.includes(address) && obstacle(ledger, address, service, space.pool) === undefined;
+  const { sharingKey } = service.request;
+  return families.flatMap((family) => {
+    const ofFamily = (address: IpAddress) => familyOf(address) === family && mayHave(address);
+    const first =
+      (own.length > 0 ? own.find(ofFamily) : undefined) ??
+      (sharingKey === undefined ? undefined : lowest([...ledger.sharedUnder(sharingKey)].filter(ofFamily))) ??
+      space.firstFree(family);
+    return first ?? [];
+  });
+}
+
+function lowest(addresses: IpAddress[]): IpAddress | undefined {
+  return addresses.sort(compareAddresses)[0];
+}
+
+/** Why the picks are more than the namespace may have of the pool, or undefined. What the pool reserves for a Service counts, but is not refused. */
+function overQuota(
+  { service, held, ledger }: ChoiceInput,
+  { pool }: PoolSpace,
+  picks: readonly IpAddress[],
+): Choice | undefined {
+  const { quotaPerNamespace: quota } = pool.serviceAllocation;
+  if (quota === 0) return undefined;
+  const { key, namespace } = service;
+  const has = held?.pool === pool.name ? held.addresses : [];
+  const isCounted = (address: IpAddress) =>
+    othersAt(ledger, address, key).some((other) => other.namespace === namespace);
+  const added = picks.filter(
+    (address) => !has.includes(address) && ledger.reservedFor(address) !== key && !isCounted(address),
+  ).length;
+  const givenUp = has.filter((address) => !picks.includes(address) && !isCounted(address)).length;
+  if (added === 0 || ledger.usedIn(pool.name, namespace) + added - givenUp <= quota) return undefined;
+  const message =
+    `Namespace ${namespace} has ${count(quota, 'address', 'addresses')} of LoadBalancerPool ${pool.name}, as many as its serviceAllocation.quotaPerNamespace permits. ` +
+    'Delete a Service, share an address, or use another pool.';
+  return {
+    ok: false,
+    refusal: { reason: 'QuotaExceeded', message },
+    awaited: { ...NOTHING_AWAITED, quotas: [pool.name] },
+  };
 }
 
 function fromAnyPool(input: ChoiceInput): Choice {
-  const { service, pools } = input;
-  const automatic = [...pools.values()].filter(({ pool }) => pool.autoAssign);
-  const allowed = automatic.filter((space) => whyNotAllowed(space, service, input.namespaceLabels) === undefined);
-  if (allowed.length === 0) return noPool(input, automatic);
-  allowed.sort((a, b) => comparePreference(a.pool, b.pool));
+  const { service, ledger } = input;
+  const { ipFamilies } = service;
+  const refusals: Refusal[] = [];
+  const full: PoolSpace[] = [];
   let partial: Choice | undefined;
-  for (const space of allowed) {
+  let overQuotas: Choice | undefined;
+  for (const space of ledger.preferred) {
+    if (!space.pool.autoAssign) continue;
+    const refusal = whyNotAllowed(space, service, input.namespaceLabels);
+    if (refusal !== undefined) {
+      refusals.push(refusal);
+      continue;
+    }
     const choice = fromPool(input, space);
-    if (!choice.ok) continue;
-    if (choice.picks.length === service.ipFamilies.length) return choice;
-    partial = better(partial, choice, service.ipFamilies);
+    if (!choice.ok && choice.refusal.reason === 'QuotaExceeded') overQuotas = join(overQuotas, choice);
+    else if (!choice.ok) full.push(space);
+    else if (choice.picks.length === ipFamilies.length) return choice;
+    else partial = better(partial, choice, ipFamilies);
   }
-  return partial ?? exhausted(allowed, service.ipFamilies);
+  if (partial !== undefined) return partial;
+  if (full.length === 0) return overQuotas ?? noPool(input, refusals);
+  return withQuotas(exhausted(full, ipFamilies), overQuotas);
 }
 
 /** Of two choices that miss a family the one with the primary family; else the earlier one. */
@@ -176,18 +252,26 @@ function better(earlier: Choice | undefined, later: Choice, families: readonly I
   return earlier === undefined || (!hasPrimary(earlier) && hasPrimary(later)) ? later : earlier;
 }
 
-function firstFreeOf(space: PoolSpace, families: readonly IpFamily[]): IpAddress[] {
-  return families.map((family) => space.firstFree(family)).filter((address) => address !== undefined);
+/** Quotas of several pools are waited for together; the first is told. */
+function join(earlier: Choice | undefined, later: Choice): Choice {
+  if (earlier?.ok !== false || later.ok) return later;
+  const quotas = [...(earlier.awaited.quotas ?? []), ...(later.awaited.quotas ?? [])];
+  return { ...earlier, awaited: { ...earlier.awaited, quotas } };
 }
 
-function noPool({ service, namespaceLabels, pools }: ChoiceInput, automatic: readonly PoolSpace[]): Choice {
+/** Who is over a quota is told so, and waits for a free address of the full pools as well. */
+function withQuotas(exhaustion: Choice, quota: Choice | undefined): Choice {
+  if (quota?.ok !== false || exhaustion.ok) return exhaustion;
+  return { ...quota, awaited: { ...exhaustion.awaited, quotas: quota.awaited.quotas ?? [] } };
+}
+
+function noPool({ ledger: { pools } }: ChoiceInput, refusals: readonly Refusal[]): Choice {
   if (pools.size === 0) return refuse('NoPool', 'There is no LoadBalancerPool. Create one.');
-  if (automatic.length === 0)
+  if (refusals.length === 0)
     return refuse(
       'NoPool',
       `No LoadBalancerPool has autoAssign. Request a pool or an address by annotation, or set autoAssign on one of ${listInWords([...pools.keys()].sort())}.`,
     );
-  const refusals = automatic.map((space) => whyNotAllowed(space, service, namespaceLabels) as Refusal);
   const [only] = refusals;
   if (refusals.length === 1 && only !== undefined) return { ok: false, refusal: only, awaited: NOTHING_AWAITED };
   return refuse('NoPool', `No LoadBalancerPool may serve this Service. ${listSentences(refusals)}`);
@@ -217,7 +301,7 @@ function exhausted(spaces: readonly PoolSpace[], families: readonly IpFamily[]):
     ok: false,
     refusal: {
       reason: 'PoolExhausted',
-      message: `Every address of LoadBalancerPool ${listInWords(texts)} is in use. Add addresses to the pool or delete a Service; one that becomes free is given to the oldest waiting Service.`,
+      message: `Every address of LoadBalancerPool ${listInWords(texts)} is in use or kept for another Service. Add addresses to the pool or delete a Service; one that becomes free is given to the oldest waiting Service.`,
     },
     awaited: { addresses: [], families: lacking, pools: names },
   };

@@ -27,12 +27,14 @@ export function whyNotAllowed(
   return whyNotAdmitted(pool, service, namespaceLabels);
 }
 
-/** Why the rules of the pool do not admit a Service, whatever the state of the pool is. */
+/** Why the rules of the pool do not admit a Service, whatever the state of the pool is. One that it reserves an address for is admitted. */
 export function whyNotAdmitted(
-  { name, serviceAllocation: allocation }: AddressPool,
+  { name, serviceAllocation: allocation, reservations }: AddressPool,
   service: LoadBalancedService,
   namespaceLabels: LabelSet | undefined,
 ): Refusal | undefined {
+  if (reservations.length > 0 && reservations.some((reservation) => reservation.service === service.key))
+    return undefined;
   if (!allowsNamespace(allocation, service.namespace, namespaceLabels))
     return {
       reason: 'PoolNotAllowed',

@@ -27,14 +27,22 @@ export class PoolSpace {
     return this.#overlap;
   }
 
-  /** The pool as it is now; the free addresses are computed anew only when the ranges changed. */
-  update(pool: AddressPool, overlap: PoolOverlap | undefined, taken: Iterable<IpAddress>): void {
-    const changed = !sameRanges(this.#pool.ranges, pool.ranges);
+  /**
+   * The pool as it is now; the free addresses are computed anew only when the ranges changed.
+   *
+   * @returns whether the pool may now give something else, or to somebody else.
+   */
+  update(pool: AddressPool, overlap: PoolOverlap | undefined, taken: () => Iterable<IpAddress>): boolean {
+    const before = this.#pool;
+    const yielded = this.#overlap !== undefined;
     this.#pool = pool;
     this.#overlap = overlap;
-    if (!changed) return;
-    this.#ranges = splitByFamily(pool.ranges);
-    this.#free = this.#allBut(taken);
+    const sameSpace = sameRanges(before.ranges, pool.ranges);
+    if (!sameSpace) {
+      this.#ranges = splitByFamily(pool.ranges);
+      this.#free = this.#allBut(taken());
+    }
+    return !sameSpace || yielded !== (overlap !== undefined) || rulesOf(before) !== rulesOf(pool);
   }
 
   contains(address: IpAddress): boolean {
@@ -70,6 +78,25 @@ export class PoolSpace {
     for (const address of taken) free[familyOf(address)].take(addressToNumber(address));
     return free;
   }
+}
+
+/** Whether the pool has all the addresses. */
+export function covers(space: PoolSpace | undefined, addresses: readonly IpAddress[]): boolean {
+  return space !== undefined && addresses.every((address) => space.contains(address));
+}
+
+/** Name of the pool that has all the addresses, one that yields to no other if there is one. */
+export function poolCovering(
+  pools: ReadonlyMap<string, PoolSpace>,
+  addresses: readonly IpAddress[],
+): string | undefined {
+  const covering = [...pools.values()].filter((space) => covers(space, addresses));
+  return (covering.find(({ overlap }) => overlap === undefined) ?? covering[0])?.pool.name;
+}
+
+/** Everything but the addresses that decides what the pool gives to whom. */
+function rulesOf({ autoAssign, paused, deleting, serviceAllocation, reservations }: AddressPool): string {
+  return JSON.stringify([autoAssign, paused, deleting, serviceAllocation, reservations]);
 }
 
 function splitByFamily(ranges: readonly AddressRange[]): Readonly<Record<IpFamily, readonly AddressRange[]>> {

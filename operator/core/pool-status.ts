@@ -1,6 +1,7 @@
 import { formatAmount } from '../lib/format-amount.ts';
+import { formatTime } from '../lib/format-time.ts';
 import { count, listInWords } from '../lib/list-in-words.ts';
-import type { AddressPool } from '../model/address-pool.ts';
+import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
 import type { Condition } from '../model/condition.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { PoolDirectorStatus, PoolStatus } from '../model/status.ts';
@@ -22,11 +23,13 @@ export interface PoolStatusInput {
   readonly timeouts?: Condition | undefined;
   /** What the removal guard says while it holds a change back. */
   readonly changeHeld?: string | undefined;
+  /** Released addresses that are held, in the order in which they come free. */
+  readonly held?: readonly HeldAddress[];
 }
 
 /** What a person reads in `kubectl describe lbpool`. */
 export function poolStatus(input: PoolStatusInput): PoolStatus {
-  const { pool, usage } = input;
+  const { pool, usage, held: heldNow = [] } = input;
   const observedGeneration = pool.ok ? pool.value.generation : pool.generation;
   const directors = [...input.directors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const conditions = [
@@ -50,6 +53,15 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
     directors,
     directorsReady: `${directors.filter((director) => director.ready).length}/${directors.length}`,
     virtualServers: input.virtualServers,
+    ...(usage.outside > 0 && { outside: usage.outside }),
+    ...(heldNow.length > 0 && {
+      held: heldNow.map(({ address, service, until }) => ({
+        address,
+        service,
+        until: formatTime(until),
+        reason: 'Released',
+      })),
+    }),
   };
 }
 
@@ -83,7 +95,7 @@ function namesOfReady(directors: readonly PoolDirectorStatus[]): string {
   )}`;
 }
 
-function addressesAvailable({ pool, usage, overlap }: PoolStatusInput): Condition {
+function addressesAvailable({ pool, usage, overlap, held: heldNow = [] }: PoolStatusInput): Condition {
   const type = 'AddressesAvailable';
   if (!pool.ok) return { type, status: 'False', reason: 'InvalidSpec', message: pool.problems.join(' ') };
   if (pool.value.paused)
@@ -91,14 +103,19 @@ function addressesAvailable({ pool, usage, overlap }: PoolStatusInput): Conditio
   if (overlap !== undefined) return { type, status: 'False', reason: 'Conflict', message: overlap.message };
   const free = usage.availableIPv4 + usage.availableIPv6;
   const inUse = count(usage.assignedIPv4 + usage.assignedIPv6, 'address', 'addresses');
+  const notes =
+    (heldNow.length > 0 ? ` ${heldNow.length} released and held for a while.` : '') +
+    (usage.outside > 0
+      ? ` ${count(usage.outside, 'Service keeps', 'Services keep')} an address that the pool no longer has: see condition AddressAssigned of the Services.`
+      : '');
   if (free === 0n)
     return {
       type,
       status: 'False',
       reason: 'Exhausted',
-      message: `All addresses are given: ${inUse} in use. Add addresses to the pool or delete a Service.`,
+      message: `All addresses are given: ${inUse} in use.${notes} Add addresses to the pool or delete a Service.`,
     };
-  return { type, status: 'True', reason: 'Available', message: `${inUse} in use, ${formatAmount(free)} free.` };
+  return { type, status: 'True', reason: 'Available', message: `${inUse} in use, ${formatAmount(free)} free.${notes}` };
 }
 
 function conflict({ overlap }: PoolStatusInput): Condition {

@@ -16,7 +16,15 @@ export function parseAllocationRecord(annotations: Annotations, uid: string): Al
   if (!pool || !text || annotations[ANNOTATION.allocatedTo] !== uid) return undefined;
   const addresses = text.split(',').map(parseIpAddress);
   if (addresses.length > 2 || addresses.some((address) => address === undefined)) return undefined;
-  return { pool, addresses: addresses.filter((address) => address !== undefined) };
+  const key = annotations[ANNOTATION.allocatedSharing];
+  const ports = annotations[ANNOTATION.allocatedPorts]?.split(',').filter((port) => port !== '') ?? [];
+  const reallocated = annotations[ANNOTATION.reallocated];
+  return {
+    pool,
+    addresses: addresses.filter((address) => address !== undefined),
+    ...(key !== undefined && { sharing: { key, ports } }),
+    ...(reallocated !== undefined && { reallocated }),
+  };
 }
 
 /** The annotations of a record for a merge patch, where null removes; those of no record are all null. */
@@ -28,5 +36,8 @@ export function recordAnnotations(
     [ANNOTATION.allocatedFromPool]: record?.pool ?? null,
     [ANNOTATION.allocatedAddresses]: record?.addresses.join() ?? null,
     [ANNOTATION.allocatedTo]: record === undefined ? null : uid,
+    [ANNOTATION.allocatedSharing]: record?.sharing?.key ?? null,
+    [ANNOTATION.allocatedPorts]: record?.sharing?.ports.join() ?? null,
+    [ANNOTATION.reallocated]: record?.reallocated ?? null,
   };
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Cluster, ClusterEvent, DirectorKeys, KeyLookup, Log } from '../controllers/ports.ts';
-import type { AddressPool } from '../model/address-pool.ts';
+import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
 import type { LabelSet } from '../model/labels.ts';
@@ -15,6 +15,7 @@ import { parseDirector } from './parse-director.ts';
 import { parseEndpointSlice, type SliceEndpoints } from './parse-endpoints.ts';
 import { parseLoadBalancerPool } from './parse-load-balancer-pool.ts';
 import { parseNode } from './parse-node.ts';
+import { parseHeld } from './parse-pool-allocation.ts';
 import { parseService } from './parse-service.ts';
 import { missingSecret, parseSshSecret, SSH_SECRET_TYPE } from './parse-ssh-secret.ts';
 import { createReflector, type ObjectChange, type Reflector } from './reflector.ts';
@@ -174,6 +175,10 @@ class WatchedCluster implements ClusterCache {
 
   *pools(): Iterable<Parsed<AddressPool>> {
     for (const { parsed } of this.#pools.values()) yield parsed;
+  }
+
+  heldAddresses(pool: string): readonly HeldAddress[] {
+    return parseHeld(this.#pools.get(pool)?.status);
   }
 
   director(name: string): Parsed<Director> | undefined {

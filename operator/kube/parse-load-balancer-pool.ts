@@ -6,6 +6,7 @@ import { parseAddressRange } from '../model/address-range.ts';
 import type { LabelSelector } from '../model/labels.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { KubeObject } from './kube-object.ts';
+import { parsePoolAllocation } from './parse-pool-allocation.ts';
 import { balancingOptions, balancingProblems } from './parse-pool-balancing.ts';
 import { schemaProblems } from './schema-problems.ts';
 
@@ -25,9 +26,9 @@ export function parseLoadBalancerPool(object: KubeObject): Parsed<AddressPool> {
   const spec = read.data;
   const problems: string[] = [];
   const ranges = parseRanges(spec, problems);
+  const allocation = parsePoolAllocation(spec, ranges, problems);
   problems.push(...balancingProblems(spec));
   if (problems.length > 0) return { ok: false, name, generation, problems };
-  const allocation = spec.serviceAllocation;
   return {
     ok: true,
     value: {
@@ -39,12 +40,7 @@ export function parseLoadBalancerPool(object: KubeObject): Parsed<AddressPool> {
       ranges,
       autoAssign: spec.autoAssign,
       paused: spec.paused,
-      serviceAllocation: {
-        priority: allocation?.priority ?? 0,
-        namespaces: allocation?.namespaces ?? [],
-        namespaceSelectors: (allocation?.namespaceSelectors ?? []) as readonly LabelSelector[],
-        serviceSelectors: (allocation?.serviceSelectors ?? []) as readonly LabelSelector[],
-      },
+      ...allocation,
       directorSelector: spec.directors.selector as LabelSelector,
       ...(spec.nodeSelector && { nodeSelector: spec.nodeSelector as LabelSelector }),
       balancing: balancingOptions(spec),

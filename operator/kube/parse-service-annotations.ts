@@ -35,7 +35,14 @@ export function parseAddressRequest(
     }
   }
   const pool = annotations[ANNOTATION.addressPool]?.trim();
-  return { addresses, ...(pool && { pool }) };
+  const sharingKey = annotations[ANNOTATION.allowSharedIP]?.trim();
+  const reallocate = annotations[ANNOTATION.reallocate]?.trim();
+  return {
+    addresses,
+    ...(pool && { pool }),
+    ...(sharingKey && { sharingKey }),
+    ...(reallocate && { reallocate }),
+  };
 }
 
 /** Annotations that override the pool's balancing options for one Service. */

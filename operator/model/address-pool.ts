@@ -1,6 +1,7 @@
 import type { BalancingOptions } from './balancing-options.ts';
-import type { IpFamily } from './ip-address.ts';
+import type { IpAddress, IpFamily } from './ip-address.ts';
 import type { LabelSelector } from './labels.ts';
+import type { ServiceKey } from './load-balanced-service.ts';
 
 /** Addresses first … last of one family, both included; first ≤ last. */
 export interface AddressRange {
@@ -16,6 +17,22 @@ export interface ServiceAllocation {
   readonly namespaces: readonly string[];
   readonly namespaceSelectors: readonly LabelSelector[];
   readonly serviceSelectors: readonly LabelSelector[];
+  /** Different addresses that the Services of one namespace may have of the pool; 0 is no limit. */
+  readonly quotaPerNamespace: number;
+  /** Whether Services of different namespaces may share an address. */
+  readonly sharingAcrossNamespaces: boolean;
+}
+
+/** An address that is kept for one Service, which may not exist yet. */
+export interface Reservation {
+  readonly address: IpAddress;
+  readonly service: ServiceKey;
+}
+
+/** A released address that nobody but the Service of that name gets for a while. */
+export interface HeldAddress extends Reservation {
+  /** Milliseconds since the epoch. */
+  readonly until: number;
 }
 
 /** A parsed LoadBalancerPool. */
@@ -31,6 +48,9 @@ export interface AddressPool {
   readonly autoAssign: boolean;
   readonly paused: boolean;
   readonly serviceAllocation: ServiceAllocation;
+  readonly reservations: readonly Reservation[];
+  /** How long a released address is held for the same namespace and name, 0 … 2,592,000 seconds. */
+  readonly releaseDelaySeconds: number;
   readonly directorSelector: LabelSelector;
   readonly nodeSelector?: LabelSelector;
   readonly balancing: BalancingOptions;

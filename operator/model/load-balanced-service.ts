@@ -39,6 +39,10 @@ export interface AddressRequest {
   /** At most one address per family. */
   readonly addresses: readonly IpAddress[];
   readonly pool?: string;
+  /** Services with the same key may share an address. */
+  readonly sharingKey?: string;
+  /** A value that was not seen before asks once for other addresses. */
+  readonly reallocate?: string;
 }
 
 /** A Service as far as a load balancer cares, parsed once at the door. */

@@ -6,6 +6,8 @@ export const LOAD_BALANCER_CLASS = `${API_GROUP}/ipvs`;
 export const ANNOTATION = {
   loadBalancerIPs: `${API_GROUP}/loadBalancerIPs`,
   addressPool: `${API_GROUP}/address-pool`,
+  allowSharedIP: `${API_GROUP}/allow-shared-ip`,
+  reallocate: `${API_GROUP}/reallocate`,
   scheduler: `${API_GROUP}/scheduler`,
   schedulerFlags: `${API_GROUP}/scheduler-flags`,
   forwardingMethod: `${API_GROUP}/forwarding-method`,
@@ -19,6 +21,9 @@ export const ANNOTATION = {
   allocatedFromPool: `${API_GROUP}/ip-allocated-from-pool`,
   allocatedAddresses: `${API_GROUP}/allocated-addresses`,
   allocatedTo: `${API_GROUP}/allocated-to`,
+  allocatedSharing: `${API_GROUP}/allocated-sharing-key`,
+  allocatedPorts: `${API_GROUP}/allocated-ports`,
+  reallocated: `${API_GROUP}/reallocated`,
 } as const;
 
 /** The form of spec.loadBalancerSourceRanges before it was a field (core/v1 AnnotationLoadBalancerSourceRangesKey); the field wins. */

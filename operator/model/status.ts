@@ -37,6 +37,15 @@ export interface PoolStatus {
   /** `n/m` for the printer column. */
   readonly directorsReady: string;
   readonly virtualServers: number;
+  /** Services that keep an address which the pool no longer has; absent when there are none. */
+  readonly outside?: number;
+  /** Absent when there are none. */
+  readonly held?: readonly {
+    readonly address: string;
+    readonly service: string;
+    readonly until: string;
+    readonly reason: 'Released';
+  }[];
 }
 
 /** Everything a person shall read in a Director's status. */

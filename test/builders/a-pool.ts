@@ -26,8 +26,12 @@ export function aPool({ addresses, balancing, serviceAllocation, ...overrides }:
       namespaces: [],
       namespaceSelectors: [],
       serviceSelectors: [],
+      quotaPerNamespace: 0,
+      sharingAcrossNamespaces: false,
       ...serviceAllocation,
     },
+    reservations: [],
+    releaseDelaySeconds: 0,
     directorSelector: {},
     balancing: {
       forwardingMethod: 'DirectRouting',

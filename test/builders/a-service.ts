@@ -9,7 +9,12 @@ import {
 import { CORE_FINALIZER, FINALIZER } from '../../operator/model/names.ts';
 
 type Overrides = Partial<Omit<LoadBalancedService, 'key' | 'request' | 'ingress'>> & {
-  readonly request?: { readonly addresses?: readonly string[]; readonly pool?: string };
+  readonly request?: {
+    readonly addresses?: readonly string[];
+    readonly pool?: string;
+    readonly sharingKey?: string;
+    readonly reallocate?: string;
+  };
   /** Addresses in the status, with ipMode VIP. */
   readonly ingress?: readonly string[];
 };
@@ -37,8 +42,8 @@ export function aService({ request, ingress = [], ...overrides }: Overrides = {}
     allocatesNodePorts: true,
     sourceRanges: [],
     request: {
+      ...request,
       addresses: (request?.addresses ?? []) as readonly IpAddress[],
-      ...(request?.pool && { pool: request.pool }),
     },
     overrides: {},
     problems: [],

@@ -1,9 +1,11 @@
 import type { Cluster, ClusterEvent, DirectorKeys, KeyLookup, Parsed } from '../../operator/controllers/ports.ts';
-import type { AddressPool } from '../../operator/model/address-pool.ts';
+import { parseHeld } from '../../operator/kube/parse-pool-allocation.ts';
+import type { AddressPool, HeldAddress } from '../../operator/model/address-pool.ts';
 import type { ClusterNode } from '../../operator/model/cluster-node.ts';
 import type { Director } from '../../operator/model/director.ts';
 import type { LabelSet } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+import type { PoolStatus } from '../../operator/model/status.ts';
 import { endpoints } from '../builders/a-service.ts';
 
 /** Fields of a Service that a write changes; undefined removes one. */
@@ -18,6 +20,7 @@ export class FakeApi {
   readonly directors = new Map<string, Parsed<Director>>();
   readonly namespaces = new Map<string, LabelSet>();
   readonly secrets = new Map<string, string>();
+  readonly poolStatuses = new Map<string, PoolStatus>();
   readonly #watchers = new Set<(event: ClusterEvent) => void>();
   #version = 100;
 
@@ -225,6 +228,10 @@ export class FakeCluster implements Cluster, DirectorKeys {
   }
   pools(): Iterable<Parsed<AddressPool>> {
     return this.#pools.values();
+  }
+  /** A status that the watch has not shown yet is shown too: nobody is told of it, as by the real cache. */
+  heldAddresses(pool: string): readonly HeldAddress[] {
+    return parseHeld(this.#api.poolStatuses.get(pool));
   }
   director(name: string): Parsed<Director> | undefined {
     return this.#directors.get(name);

@@ -24,7 +24,7 @@ export interface FakeWrite {
 /** Writes to a {@link FakeApi} with the answers an API server gives. Every write is counted; what changes nothing is not. */
 export class FakeWriter implements ClusterWriter {
   readonly writes: FakeWrite[] = [];
-  readonly poolStatuses = new Map<string, PoolStatus>();
+  readonly poolStatuses: Map<string, PoolStatus>;
   readonly directorStatuses = new Map<string, DirectorStatus>();
   /** Asked before each write; undefined lets it through. */
   fault: (write: FakeWrite) => WriteFault | undefined = () => undefined;
@@ -36,6 +36,7 @@ export class FakeWriter implements ClusterWriter {
 
   constructor(api: FakeApi) {
     this.#api = api;
+    this.poolStatuses = api.poolStatuses;
   }
 
   claimService(service: LoadBalancedService, record: AllocationRecord): Promise<WriteResult> {

@@ -4,6 +4,8 @@ import { poolStatus } from '../../../operator/core/pool-status.ts';
 import { isKubeObject, type KubeObject } from '../../../operator/kube/kube-object.ts';
 import { parseDirector } from '../../../operator/kube/parse-director.ts';
 import { parseLoadBalancerPool } from '../../../operator/kube/parse-load-balancer-pool.ts';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
+import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { API_GROUP, API_VERSION } from '../../../operator/model/names.ts';
 import { aDirector } from '../../builders/a-director.ts';
 import { aPool } from '../../builders/a-pool.ts';
@@ -265,7 +267,10 @@ describe('our resources on a real API server', function () {
     const pool = stamped(
       poolStatus({
         pool: { ok: true, value: aPool() },
-        usage: { assignedIPv4: 1, assignedIPv6: 2, availableIPv4: 3n, availableIPv6: 1n << 64n },
+        usage: { assignedIPv4: 1, assignedIPv6: 2, availableIPv4: 3n, availableIPv6: 1n << 64n, outside: 1 },
+        held: [
+          { address: '203.0.113.10' as IpAddress, service: serviceKey('shop', 'web'), until: Date.UTC(2026, 0, 2) },
+        ],
         directors: [
           {
             name: 'lb-1',

@@ -7,6 +7,7 @@ import { aPool } from '../../builders/a-pool.ts';
 import { aPublishedService, aService } from '../../builders/a-service.ts';
 import { aBook, assigned, give, refused } from '../../builders/an-address-book.ts';
 
+const NOW = 1_000_000;
 const V4 = '203.0.113.10' as IpAddress;
 
 describe('AddressBook keeps what is assigned', () => {
@@ -87,7 +88,8 @@ describe('AddressBook keeps what is assigned', () => {
     assert.deepEqual(assigned(decision), [V4]);
     assert.ok(decision.kind === 'assigned' && decision.unmet?.reason === 'AddressInUse');
     assert.match(decision.unmet.message, /Service default\/holder.*The Service keeps 203\.0\.113\.10/);
-    assert.deepEqual(book.wakeable(book.release('default/holder' as ServiceKey)), [wish.key]);
+    book.release('default/holder' as ServiceKey, NOW);
+    assert.deepEqual(book.wakeable(), [wish.key]);
     assert.deepEqual(give(book, wish), { kind: 'assigned', addresses: ['203.0.113.12'], pool: 'web' });
   });
 });
@@ -99,7 +101,8 @@ describe('AddressBook when a request changes', () => {
     assert.deepEqual(assigned(give(book, aService({ request: { addresses: ['203.0.113.12'] } }))), ['203.0.113.12']);
     assert.deepEqual(book.leavingOf(aService().key), [V4]);
     refused(give(book, aService({ name: 'b', request: { addresses: [V4] } })), 'AddressInUse', /default\/web/);
-    assert.deepEqual(book.wakeable(book.releaseLeaving(aService().key)), ['default/b']);
+    book.releaseLeaving(aService().key, NOW);
+    assert.deepEqual(book.wakeable(), ['default/b']);
     assert.deepEqual(assigned(give(book, aService({ name: 'b', request: { addresses: [V4] } }))), [V4]);
   });
 
@@ -132,20 +135,24 @@ describe('AddressBook.release', () => {
     give(book, aService({ name: 'exact', createdAt: 20, request: { addresses: [V4] } }));
     give(book, aService({ name: 'six', ipFamilies: ['IPv6'] }));
     give(book, aService({ name: 'missing-pool', request: { pool: 'nope' } }));
-    assert.deepEqual(book.wakeable(['198.51.100.1' as IpAddress]), []);
+    assert.deepEqual(book.wakeable(), []);
     assert.deepEqual(book.waiting().length, 5);
-    const freed = book.release(aService().key);
+    const freed = book.release(aService().key, NOW);
     assert.deepEqual(freed, [V4]);
-    assert.deepEqual(book.wakeable(freed), ['default/old', 'default/exact', 'default/young']);
-    assert.equal(book.holder(V4), undefined);
-    assert.deepEqual(book.release(aService().key), [], 'a second time there is nothing');
+    assert.deepEqual(
+      book.wakeable(),
+      ['default/old', 'default/exact'],
+      'one place for the oldest, and who wants this very one',
+    );
+    assert.deepEqual(book.users(V4), []);
+    assert.deepEqual(book.release(aService().key, NOW), [], 'a second time there is nothing');
   });
 
   it('forgets that a Service waits', () => {
     const book = new AddressBook();
     give(book, aService());
     assert.deepEqual(book.waiting(), ['default/web']);
-    book.release(aService().key);
+    book.release(aService().key, NOW);
     assert.deepEqual(book.waiting(), []);
   });
 });
@@ -158,7 +165,7 @@ describe('AddressBook with a Service made anew under an old name', () => {
     give(book, aService());
     assert.deepEqual(assigned(give(book, second)), ['203.0.113.11']);
     assert.deepEqual(book.leavingOf(second.key), [V4]);
-    assert.deepEqual(book.releaseLeaving(second.key), [V4]);
+    assert.deepEqual(book.releaseLeaving(second.key, NOW), [V4]);
     assert.deepEqual(assigned(give(book, second)), ['203.0.113.11']);
   });
 
@@ -174,7 +181,8 @@ describe('AddressBook with a Service made anew under an old name', () => {
     give(book, aService());
     refused(give(book, second), 'PoolExhausted', /web/);
     assert.deepEqual(book.addressesOf(second.key), []);
-    assert.deepEqual(book.wakeable(book.releaseLeaving(second.key)), [second.key]);
+    book.releaseLeaving(second.key, NOW);
+    assert.deepEqual(book.wakeable(), [second.key]);
     assert.deepEqual(assigned(give(book, second)), [V4]);
   });
 });

@@ -18,9 +18,15 @@ describe('chooseAddresses', () => {
     assert.deepEqual(give(book, service), { kind: 'assigned', addresses: [V4], pool: 'web' });
     assert.deepEqual(give(book, service), { kind: 'assigned', addresses: [V4], pool: 'web' });
     assert.deepEqual(assigned(give(book, aService({ name: 'b' }))), ['203.0.113.11']);
-    assert.equal(book.holder(V4), 'default/web');
+    assert.deepEqual(book.users(V4), ['default/web']);
     assert.equal(book.poolOf(service.key), 'web');
-    assert.deepEqual(book.usage('web'), { assignedIPv4: 2, assignedIPv6: 0, availableIPv4: 2n, availableIPv6: 0n });
+    assert.deepEqual(book.usage('web'), {
+      assignedIPv4: 2,
+      assignedIPv6: 0,
+      availableIPv4: 2n,
+      availableIPv6: 0n,
+      outside: 0,
+    });
   });
 
   it('gives a requested address', () => {
@@ -170,7 +176,7 @@ describe('chooseAddresses', () => {
       [aPool({ paused: true }), other('o', { serviceAllocation: { namespaces: ['prod'] } })],
       {},
       'NoPool',
-      /No LoadBalancerPool may serve this Service.*web is paused.*o is not for namespace/,
+      /No LoadBalancerPool may serve this Service.*o is not for namespace.*web is paused/,
     ],
   ];
   for (const [what, pools, service, reason, message] of refusals) {
@@ -244,7 +250,7 @@ describe('chooseAddresses with two families', () => {
     assert.deepEqual(assigned(give(book, aService())), [V4]);
     assert.deepEqual(book.leavingOf(aService().key), ['2001:db8::10']);
     assert.equal(book.usage('web').availableIPv6, 1n);
-    assert.deepEqual(book.releaseLeaving(aService().key), ['2001:db8::10']);
+    assert.deepEqual(book.releaseLeaving(aService().key, 0), ['2001:db8::10']);
     assert.equal(book.usage('web').availableIPv6, 2n);
   });
 });

@@ -19,7 +19,7 @@ const says = (
 function status(overrides: Partial<PoolStatusInput> = {}) {
   const result = poolStatus({
     pool: { ok: true, value: aPool({ generation: 3 }) },
-    usage: { assignedIPv4: 1, assignedIPv6: 0, availableIPv4: 3n, availableIPv6: 0n },
+    usage: { assignedIPv4: 1, assignedIPv6: 0, availableIPv4: 3n, availableIPv6: 0n, outside: 0 },
     directors: [says('lb-2', true), says('lb-1', true)],
     virtualServers: 2,
     ...overrides,
@@ -56,7 +56,7 @@ describe('poolStatus', () => {
   });
 
   it('writes more addresses than a number can hold', () => {
-    const usage = { assignedIPv4: 1, assignedIPv6: 1, availableIPv4: 3n, availableIPv6: (1n << 64n) - 1n };
+    const usage = { assignedIPv4: 1, assignedIPv6: 1, availableIPv4: 3n, availableIPv6: (1n << 64n) - 1n, outside: 0 };
     const { result, condition } = status({ usage });
     assert.equal(condition('AddressesAvailable'), 'True Available: 2 addresses in use, ~2^64 free.');
     assert.equal(result.availableIPv6, '18446744073709551615');
@@ -87,7 +87,7 @@ describe('poolStatus', () => {
     ['a pool being deleted', { pool: { ok: true, value: aPool({ deleting: true }) } }, 'Ready', /^False Deleting/],
     [
       'a full pool',
-      { usage: { assignedIPv4: 4, assignedIPv6: 0, availableIPv4: 0n, availableIPv6: 0n } },
+      { usage: { assignedIPv4: 4, assignedIPv6: 0, availableIPv4: 0n, availableIPv6: 0n, outside: 0 } },
       'AddressesAvailable',
       /^False Exhausted: All addresses are given: 4 addresses in use/,
     ],

@@ -5,7 +5,12 @@ import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { ANNOTATION } from '../../../operator/model/names.ts';
 
 const RECORD: AllocationRecord = { pool: 'web', addresses: ['203.0.113.10', '2001:db8::10'] as IpAddress[] };
-const stored = recordAnnotations(RECORD, 'uid-1') as Record<string, string>;
+const stored = written(RECORD);
+
+function written(record: AllocationRecord): Record<string, string> {
+  const set = Object.entries(recordAnnotations(record, 'uid-1')).filter(([, value]) => value !== null);
+  return Object.fromEntries(set) as Record<string, string>;
+}
 
 describe('The allocation record of a Service', () => {
   it('is read as it was written', () => {
@@ -18,6 +23,13 @@ describe('The allocation record of a Service', () => {
       'ipvs-operator.io/allocated-addresses': '203.0.113.10,2001:db8::10',
       'ipvs-operator.io/allocated-to': 'uid-1',
     });
+  });
+
+  it('tells under which key addresses are shared, which ports are its own, and what was re-allocated', () => {
+    const shared = { ...RECORD, sharing: { key: 'dns', ports: ['TCP/53', 'UDP/53'] }, reallocated: '2' };
+    assert.deepEqual(parseAllocationRecord(written(shared), 'uid-1'), shared);
+    const none = { ...RECORD, sharing: { key: 'dns', ports: [] } };
+    assert.deepEqual(parseAllocationRecord(written(none), 'uid-1'), none);
   });
 
   it('is removed with null', () => {
