@@ -11,7 +11,7 @@ GO_SOURCES := $(shell find helper -name '*.go' -not -path '*/testdata/*' 2>/dev/
 TS_SOURCES := $(shell find operator -name '*.ts' 2>/dev/null) tools/bundle-operator.ts tools/ipvs-operator.sh package-lock.json
 export CGO_ENABLED := 0
 
-.PHONY: help deps lock packages build generate format lint check test bench-latency bench-helper bench-scale e2e demo lab images controlplane clean
+.PHONY: help deps lock packages build generate format lint check test bench-latency bench-allocator bench-helper bench-scale e2e demo lab images controlplane clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -96,6 +96,9 @@ bench-helper: packages dist/ipvs-helper images .build/bench-helper ## the helper
 
 bench-scale: build controlplane ## requests, writes and latency with 100 and with 10,000 Services; a restart; memory
 	@$(NODE) test/bench/scale.ts
+
+bench-allocator: .build/npm.stamp ## what an allocation costs, by size and fill of the pool: medians, ratios
+	@$(NODE) test/bench/allocator.ts
 
 e2e: packages build controlplane images ## the end-to-end tests only: real cluster, directors, traffic
 	@$(NODE) tools/run-tests.ts e2e

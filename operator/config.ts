@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { ALIAS_GROUPS } from './kube/alias-annotations.ts';
 import type { AddressRange } from './model/address-pool.ts';
 import { parseAddressRange } from './model/address-range.ts';
 
@@ -19,6 +20,10 @@ const configFile = z.strictObject({
   claimUnclassed: z.boolean().default(false),
   /** Addresses that no pool ever gives: CIDRs, ranges or single addresses, such as the cluster IP range or a gateway. */
   neverAssign: z.array(addressRange).default([]),
+  /** Other implementations whose annotations (addresses, pool, sharing key) are understood as ours. */
+  aliases: z.array(z.enum(ALIAS_GROUPS)).default([]),
+  /** A Service of ours that shows an address of a pool, written by another implementation, keeps it when it is free and permitted. */
+  adoptIngress: z.boolean().default(false),
   /** Where /healthz, /readyz and /metrics are served; port 0 picks a free one. */
   health: z
     .strictObject({ host: z.string().min(1).default('0.0.0.0'), port: z.int().min(0).max(65_535).default(8081) })

@@ -101,12 +101,13 @@ class IpvsOperator extends SafeOperator {
 
   #beginTerm(leadership: Leadership): void {
     if (this.#term !== undefined) return;
-    const { namespace, claimUnclassed, neverAssign, limits } = this.#config;
+    const { namespace, claimUnclassed, aliases, adoptIngress, neverAssign, limits } = this.#config;
     const shared = { api: this.#api, clock: systemClock, log: this.#log };
     const cache = createClusterCache({
       ...shared,
       namespace,
       claimUnclassed,
+      aliases,
       onEvent: (event) => operator.onClusterEvent(event),
     });
     const events = createEventRecorder({
@@ -130,6 +131,7 @@ class IpvsOperator extends SafeOperator {
       metrics: this.#metrics,
       serviceWorkers: limits.serviceWorkers,
       neverAssign,
+      adoptIngress,
     });
     this.#term = { cache, events, operator };
     cache.start();

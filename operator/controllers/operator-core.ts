@@ -42,6 +42,8 @@ export interface OperatorParts {
   readonly metrics: ControllerMetrics;
   /** Services worked on at the same time; each waits for the API server most of its time. */
   readonly serviceWorkers?: number;
+  /** Services that show an address of a pool, written by another implementation, keep it when they may have it. */
+  readonly adoptIngress?: boolean;
   readonly laneTiming?: LaneTiming;
   /** Addresses that no pool ever gives: the cluster IP range, gateways. */
   readonly neverAssign?: readonly AddressRange[];
@@ -68,7 +70,7 @@ export function createOperator(parts: OperatorParts): Operator {
 
 class OperatorCore implements Operator {
   readonly #parts: OperatorParts;
-  readonly #book = new AddressBook();
+  readonly #book: AddressBook;
   readonly #fleet = new DirectorFleet();
   readonly #held: HeldAddresses;
   readonly #tally = new PoolTally();
@@ -85,6 +87,7 @@ class OperatorCore implements Operator {
 
   constructor(parts: OperatorParts) {
     this.#parts = parts;
+    this.#book = new AddressBook({ adoptIngress: parts.adoptIngress ?? false });
     this.#nodes = new NodeAdmission(parts.clock, () => this.#onNodes());
     this.#hosts = new HostGuard(parts.cluster, parts.neverAssign ?? []);
     const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally, hosts: this.#hosts };

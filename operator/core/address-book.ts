@@ -46,7 +46,13 @@ export class AddressBook {
   readonly #waiting = new WaitingList();
   /** By pool: Services whose address it no longer has. */
   readonly #outside = new Map<string, Set<ServiceKey>>();
+  readonly #adoptIngress: boolean;
   #unusable: ReadonlySet<string> = new Set();
+
+  /** @param options.adoptIngress whether what a status shows counts as a wish of a Service that has no record yet: for those who come from another implementation. */
+  constructor(options: { readonly adoptIngress: boolean } = { adoptIngress: false }) {
+    this.#adoptIngress = options.adoptIngress;
+  }
 
   /**
    * Takes the valid pools as they are now. Nobody loses an address by it, not even when its pool is gone; when another pool has
@@ -84,7 +90,7 @@ export class AddressBook {
    */
   adoptAll(services: Iterable<LoadBalancedService>, labelsOf: LabelsOf = NO_LABELS): ReadonlyMap<ServiceKey, Adoption> {
     const adopter = new Adopter(this.#ledger, this.#unusable);
-    const claims = adoptionClaims(services);
+    const claims = adoptionClaims(services, this.#adoptIngress);
     return new Map(claims.map((claim) => [claim.service.key, adopter.adopt(claim, labelsOf(claim.service.namespace))]));
   }
 
@@ -109,8 +115,7 @@ export class AddressBook {
    */
   allocate(service: LoadBalancedService, namespaceLabels: LabelSet | undefined): VipDecision {
     const { key, request } = service;
-    this.#retireNamesake(service);
-    const held = this.#ledger.holding(key);
+    const held = this.#withoutNamesake(service);
     const has = held !== undefined && held.current.length > 0;
     const again = has && request.reallocate !== undefined && request.reallocate !== held.reallocated;
     const choice = chooseAddresses({
@@ -317,20 +322,14 @@ export class AddressBook {
   }
 
   /** A Service that was deleted and made anew under the same name starts without an address. */
-  #retireNamesake({ key, uid }: LoadBalancedService): void {
+  #withoutNamesake({ key, uid }: LoadBalancedService): Holding | undefined {
     const holding = this.#ledger.holding(key);
-    if (holding === undefined || holding.uid === uid) return;
+    if (holding === undefined || holding.uid === uid) return holding;
     const leavingPorts = [...holding.ports, ...holding.leavingPorts];
     const leaving = everythingOf(holding);
-    this.#ledger.replace(holding, {
-      ...holding,
-      uid,
-      current: [],
-      leaving,
-      ports: [],
-      leavingPorts,
-      reallocated: undefined,
-    });
+    const retired = { ...holding, uid, current: [], leaving, ports: [], leavingPorts, reallocated: undefined };
+    this.#ledger.replace(holding, retired);
+    return retired;
   }
 
   /** With a release delay the same namespace and name gets its address back, also before it has come free. */

@@ -60,7 +60,11 @@ export class AddressLedger {
     const overlaps = new Map(findOverlaps(pools).map((overlap) => [overlap.pool, overlap]));
     this.#setReservations(pools);
     const names = new Set(pools.map(({ name }) => name));
-    for (const name of this.#pools.keys()) if (!names.has(name)) this.#pools.delete(name) && changed.add(name);
+    for (const name of this.#pools.keys()) {
+      if (names.has(name)) continue;
+      this.#pools.delete(name);
+      changed.add(name);
+    }
     for (const pool of pools) {
       const known = this.#pools.get(pool.name);
       const overlap = overlaps.get(pool.name);
@@ -185,8 +189,8 @@ export class AddressLedger {
     const users = this.#users.get(address);
     this.#users.set(address, users === undefined ? [key] : [...users, key]);
     if (users !== undefined) return;
-    if (this.#held.has(address)) this.unhold(address);
-    this.#settle(address);
+    if (this.#held.size > 0) this.unhold(address);
+    for (const space of this.#pools.values()) space.take(address);
   }
 
   #leave(address: IpAddress, key: ServiceKey): void {
@@ -236,7 +240,8 @@ export class AddressLedger {
     const place = `${pool}/${namespace}`;
     let inNamespace = this.#inNamespace.get(place) ?? 0;
     for (const address of current) {
-      const others = this.users(address);
+      // Without a key it is alone.
+      const others = sharingKey === undefined ? NOBODY : this.users(address);
       const isTwin = (other: ServiceKey) => other !== key && this.#countsThere(other, holding, address);
       if (others.length < 2 || !others.some(isTwin)) inNamespace += sign;
       if (others.length < 2 || !others.some((other) => other !== key && this.#counts(other, pool, address)))

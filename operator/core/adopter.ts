@@ -39,7 +39,8 @@ export class Adopter {
     const current = addresses.filter((address) => !this.#isTaken(address, claim, pool));
     const leaving = everythingOf(held).filter((address) => !current.includes(address));
     const ports = record?.sharing?.ports ?? portsOf(service);
-    const sharingKey = record?.sharing?.key;
+    // Without a record nothing was granted yet: what it shares now is as good as what it asks for.
+    const sharingKey = record === undefined ? service.request.sharingKey : record.sharing?.key;
     const reallocated = record?.reallocated;
     if (current.length > 0)
       this.#ledger.replace(held, {
@@ -50,7 +51,7 @@ export class Adopter {
       this.#ledger.users(taken).find((user) => user !== key) ??
       this.#ledger.reservedFor(taken) ??
       this.#ledger.held(taken)?.service;
-    const message = `The allocation record of Service ${key} names ${taken}, which belongs to ${nameService(owner as ServiceKey, namespace)}; ${key} gets another address.`;
+    const message = `${sourceOf(claim)} of Service ${key} names ${taken}, which belongs to ${nameService(owner as ServiceKey, namespace)}; ${key} gets another address.`;
     return { kind: 'refused', reason: 'AddressInUse', message };
   }
 
@@ -62,7 +63,10 @@ export class Adopter {
       const keeper = this.#ledger.reservedFor(address) ?? this.#ledger.held(address)?.service ?? key;
       return !confirmed && keeper !== key;
     }
-    const { sharing } = record ?? {};
+    const asked = service.request.sharingKey;
+    const sharing =
+      record?.sharing ??
+      (record === undefined && asked !== undefined ? { key: asked, ports: portsOf(service) } : undefined);
     if (sharing === undefined) return true;
     const mayCross = confirmed || this.#ledger.pools.get(pool)?.pool.serviceAllocation.sharingAcrossNamespaces === true;
     return others.some(
@@ -82,7 +86,7 @@ export class Adopter {
     if (space === undefined || !covers(space, claim.addresses)) return outsidePools(claim);
     const refusal = whyNotAdmitted(space.pool, claim.service, namespaceLabels);
     if (refusal === undefined) return undefined;
-    const message = `The allocation record of Service ${claim.service.key} is not honoured: ${refusal.message}`;
+    const message = `${sourceOf(claim)} of Service ${claim.service.key} is not honoured: ${refusal.message}`;
     return { ...refusal, message };
   }
 
@@ -94,7 +98,12 @@ export class Adopter {
   }
 }
 
-function outsidePools({ service, addresses }: AdoptionClaim): Refusal {
-  const message = `The allocation record of Service ${service.key} is not honoured: no LoadBalancerPool has ${listInWords(addresses)}.`;
+/** Where it says so. */
+function sourceOf({ service }: AdoptionClaim): string {
+  return service.record === undefined ? 'The status' : 'The allocation record';
+}
+
+function outsidePools(claim: AdoptionClaim): Refusal {
+  const message = `${sourceOf(claim)} of Service ${claim.service.key} is not honoured: no LoadBalancerPool has ${listInWords(claim.addresses)}.`;
   return { reason: 'AddressOutsidePools', message };
 }

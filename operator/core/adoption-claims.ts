@@ -18,23 +18,27 @@ export interface AdoptionClaim {
 
 /**
  * The claims of all Services, in the order in which they are honoured: those that record and status confirm, then those of a record alone,
- * then addresses of a version of ours that kept no record; of each kind the oldest Service first.
+ * then addresses that only a status shows; of each kind the oldest Service first.
+ *
+ * @param ofOthers whether a status counts that another implementation wrote.
  */
-export function adoptionClaims(services: Iterable<LoadBalancedService>): readonly AdoptionClaim[] {
-  const claims = [...services].flatMap((service) => claimOf(service) ?? []);
+export function adoptionClaims(services: Iterable<LoadBalancedService>, ofOthers = false): readonly AdoptionClaim[] {
+  const claims = [...services].flatMap((service) => claimOf(service, ofOthers) ?? []);
   const order = (claim: AdoptionClaim) => (claim.confirmed ? 0 : claim.service.record === undefined ? 2 : 1);
   return claims.sort((a, b) => order(a) - order(b) || byAge(a.service, b.service));
 }
 
 /** What the Service claims, or undefined when it claims nothing. */
-export function claimOf(service: LoadBalancedService): AdoptionClaim | undefined {
+export function claimOf(service: LoadBalancedService, ofOthers = false): AdoptionClaim | undefined {
   const { record, finalizers, ingress, allocatedFromPool } = service;
   const published = onePerFamily(ingress.map(({ ip }) => ip));
   if (record !== undefined) {
     const confirmed = record.addresses.some((address) => published.includes(address));
     return { service, pool: record.pool, addresses: onePerFamily(record.addresses), confirmed };
   }
-  if (!finalizers.includes(FINALIZER) || published.length === 0) return undefined;
+  // A version of ours that kept no record left its finalizer.
+  const ours = finalizers.includes(FINALIZER) || (ofOthers && service.wanted);
+  if (!ours || published.length === 0) return undefined;
   return { service, pool: allocatedFromPool, addresses: published, confirmed: false };
 }
 

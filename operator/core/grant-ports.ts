@@ -30,6 +30,9 @@ export function grantPorts(
 ): PortGrant {
   const wishes = portsOf(service);
   const asked = service.request.sharingKey;
+  // What is new and not to be shared was free.
+  if (held === undefined && asked === undefined)
+    return { sharingKey: asked, ports: wishes, leavingPorts: NO_PORTS, awaited: NO_ADDRESSES };
   const beside = current.flatMap((address) => othersAt(ledger, address, service.key));
   const others =
     leaving.length === 0 ? beside : [...beside, ...leaving.flatMap((one) => othersAt(ledger, one, service.key))];
@@ -56,6 +59,7 @@ export function grantPorts(
 }
 
 const NO_PORTS: readonly string[] = [];
+const NO_ADDRESSES: readonly IpAddress[] = [];
 
 /** Ports that it had and has no more; a director may still have them. */
 function leftOf(held: Holding | undefined, ports: readonly string[]): readonly string[] {

@@ -1,12 +1,21 @@
 import type { AddressPool, AddressRange } from '../model/address-pool.ts';
-import { addressFromNumber, addressToNumber, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
-import { FreeAddresses, rangesInclude } from './free-addresses.ts';
+import {
+  addressFromNumber,
+  addressToNumber,
+  addressToOrdinal,
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+} from '../model/ip-address.ts';
+import { FreeAddresses, type Ordinal, rangesInclude } from './free-addresses.ts';
 import type { PoolOverlap } from './pool-overlaps.ts';
 
 /** A pool with the knowledge which of its addresses are free. */
 export class PoolSpace {
   #pool: AddressPool;
   #overlap: PoolOverlap | undefined;
+  /** What {@link firstFree} found last: most often it is taken next. */
+  #first: { readonly address: IpAddress; readonly number: Ordinal } | undefined;
   #ranges: Readonly<Record<IpFamily, readonly AddressRange[]>>;
   #free: Readonly<Record<IpFamily, FreeAddresses>>;
 
@@ -59,23 +68,27 @@ export class PoolSpace {
   }
 
   firstFree(family: IpFamily): IpAddress | undefined {
-    const first = this.#free[family].first();
-    return first === undefined ? undefined : addressFromNumber(family, first);
+    const number = this.#free[family].first();
+    if (number === undefined) return undefined;
+    const address = addressFromNumber(family, number);
+    this.#first = { address, number };
+    return address;
   }
 
   /** Marks an address as used; without effect when it is not of this pool. */
   take(address: IpAddress): void {
-    this.#free[familyOf(address)].take(addressToNumber(address));
+    const number = this.#first?.address === address ? this.#first.number : addressToOrdinal(address);
+    this.#free[familyOf(address)].take(number);
   }
 
   /** Makes a used address free; without effect when it is not of this pool. */
   give(address: IpAddress): void {
-    if (this.contains(address)) this.#free[familyOf(address)].give(addressToNumber(address));
+    if (this.contains(address)) this.#free[familyOf(address)].give(addressToOrdinal(address));
   }
 
   #allBut(taken: Iterable<IpAddress>): Readonly<Record<IpFamily, FreeAddresses>> {
     const free = { IPv4: new FreeAddresses(this.#ranges.IPv4), IPv6: new FreeAddresses(this.#ranges.IPv6) };
-    for (const address of taken) free[familyOf(address)].take(addressToNumber(address));
+    for (const address of taken) free[familyOf(address)].take(addressToOrdinal(address));
     return free;
   }
 }

@@ -7,6 +7,7 @@ import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import { API_GROUP, API_VERSION } from '../model/names.ts';
 import type { Parsed } from '../model/parsed.ts';
+import type { AliasGroup } from './alias-annotations.ts';
 import type { ApiClient, Query } from './api-client.ts';
 import { DepartedServices } from './departed-services.ts';
 import { EndpointIndex } from './endpoint-index.ts';
@@ -26,6 +27,8 @@ export interface ClusterCacheOptions {
   readonly namespace: string;
   /** Whether Services of type LoadBalancer without a class are ours too. */
   readonly claimUnclassed: boolean;
+  /** Other implementations whose annotations are understood; none when absent. */
+  readonly aliases?: readonly AliasGroup[];
   readonly clock: Clock;
   readonly log: Log;
   /**

@@ -8,6 +8,7 @@ import {
 } from '../model/load-balanced-service.ts';
 import { ANNOTATION, API_GROUP, FINALIZER, LOAD_BALANCER_CLASS } from '../model/names.ts';
 import type { Protocol } from '../model/virtual-server.ts';
+import { type AliasGroup, withAliases } from './alias-annotations.ts';
 import { parseAllocationRecord } from './allocation-annotations.ts';
 import { checkAnnotationWords } from './check-annotation-words.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
@@ -19,6 +20,8 @@ import { firstSentences } from './quoted.ts';
 export interface ServiceSelection {
   /** Whether Services of type LoadBalancer without a class are ours too. */
   readonly claimUnclassed: boolean;
+  /** Other implementations whose annotations are understood; none when absent. */
+  readonly aliases?: readonly AliasGroup[];
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -37,8 +40,8 @@ export function parseService(object: KubeObject, selection: ServiceSelection): L
   const namespace = metadata.namespace ?? '';
   const deleting = metadata.deletionTimestamp !== undefined;
   const ipFamilies = asArray(spec.ipFamilies).map((family) => (family === 'IPv6' ? 'IPv6' : 'IPv4'));
-  const annotations = metadata.annotations ?? {};
   const problems: string[] = [];
+  const annotations = withAliases(metadata.annotations ?? {}, selection.aliases ?? [], problems);
   if (spec.clusterIP === 'None') {
     problems.push('spec.clusterIP is None: a headless Service has no traffic to balance; remove spec.clusterIP.');
   }

@@ -32,6 +32,8 @@ describe('Configuration', () => {
         logLevel: 'info',
         claimUnclassed: false,
         neverAssign: [],
+        aliases: [],
+        adoptIngress: false,
         health: { host: '0.0.0.0', port: 8081 },
         lease: { enabled: true, name: 'ipvs-operator' },
         limits: { serviceWorkers: 16, parallelDials: 8 },
