@@ -9,6 +9,7 @@ import type { Condition } from '../model/condition.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember } from './director-fleet.ts';
 import type { HostGuard } from './host-guard.ts';
 import { DONE, type Outcome } from './outcome.ts';
+import { PoolGuardian } from './pool-guardian.ts';
 import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, ControllerMetrics, PoolDirectorStatus, PoolStatus } from './ports.ts';
 import { StatusPacer } from './status-pacer.ts';
@@ -31,10 +32,12 @@ const PACE = { urgentMs: 1_000, figuresMs: 5_000 };
 export class PoolController {
   readonly #options: PoolControllerOptions;
   readonly #pacer: StatusPacer;
+  readonly #guardian: PoolGuardian;
 
   constructor(options: PoolControllerOptions) {
     this.#options = options;
     this.#pacer = new StatusPacer(options.clock, PACE);
+    this.#guardian = new PoolGuardian(options);
   }
 
   async reconcile(name: string): Promise<Outcome> {
@@ -45,6 +48,8 @@ export class PoolController {
       metrics.poolGone(name);
       return DONE;
     }
+    const guarded = await this.#guardian.reconcile(name);
+    if (guarded.kind !== 'done') return guarded;
     const pause = this.#pacer.pause(name);
     if (pause > 0) return { kind: 'retryAfter', milliseconds: pause };
     const members = pool.ok ? this.#options.fleet.selectedBy(pool.value) : [];
@@ -61,6 +66,7 @@ export class PoolController {
       virtualServers: tally.virtualServersOf(name),
       timeouts: pool.ok ? this.#timeoutsOf(pool.value, members) : undefined,
       held: book.heldOf(name),
+      services: book.servicesIn(name),
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
     });
     const urgent = urgentPart(status);

@@ -45,6 +45,10 @@ export interface Cluster {
   nodes(): Iterable<ClusterNode>;
   pool(name: string): Parsed<AddressPool> | undefined;
   pools(): Iterable<Parsed<AddressPool>>;
+  /** Whether our finalizer stands on the pool. */
+  isPoolMarked(name: string): boolean;
+  /** Whether the pool is being deleted, be it valid or not. */
+  isPoolDeleting(name: string): boolean;
   /** Addresses that the stored status of the pool calls held. */
   heldAddresses(pool: string): readonly HeldAddress[];
   director(name: string): Parsed<Director> | undefined;
@@ -81,6 +85,8 @@ export interface ClusterWriter {
   /** Removes both finalizers and the record in one patch, guarded by resourceVersion. */
   releaseService(service: LoadBalancedService): Promise<WriteResult>;
   writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult>;
+  /** Sets our finalizer on a pool, or removes it. */
+  markPool(pool: string, marked: boolean): Promise<WriteResult>;
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult>;
   writeDirectorStatus(director: string, status: DirectorStatus): Promise<WriteResult>;
 }

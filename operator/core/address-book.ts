@@ -239,6 +239,11 @@ export class AddressBook {
     };
   }
 
+  /** How many Services have an address of the pool. */
+  servicesIn(pool: string): number {
+    return this.#ledger.countOf(pool);
+  }
+
   /** Services that have an address of the pool, in no particular order. */
   servicesOf(pool: string): readonly ServiceKey[] {
     return [...this.#ledger.servicesOf(pool)];

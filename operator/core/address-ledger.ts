@@ -85,6 +85,11 @@ export class AddressLedger {
     return this.#byPool.get(pool) ?? [];
   }
 
+  /** How many Services have an address of the pool. */
+  countOf(pool: string): number {
+    return this.#byPool.get(pool)?.size ?? 0;
+  }
+
   pooledBy(): Iterable<string> {
     return this.#byPool.keys();
   }

@@ -25,6 +25,8 @@ export interface PoolStatusInput {
   readonly changeHeld?: string | undefined;
   /** Released addresses that are held, in the order in which they come free. */
   readonly held?: readonly HeldAddress[];
+  /** Services that have an address of the pool. */
+  readonly services?: number;
 }
 
 /** What a person reads in `kubectl describe lbpool`. */
@@ -65,7 +67,7 @@ export function poolStatus(input: PoolStatusInput): PoolStatus {
   };
 }
 
-function ready({ pool, overlap, directors }: PoolStatusInput): Condition {
+function ready({ pool, services = 0, overlap, directors }: PoolStatusInput): Condition {
   const say = (status: Condition['status'], reason: string, message: string): Condition => ({
     type: 'Ready',
     status,
@@ -73,7 +75,10 @@ function ready({ pool, overlap, directors }: PoolStatusInput): Condition {
     message,
   });
   if (!pool.ok) return say('False', 'InvalidSpec', pool.problems.join(' '));
-  if (pool.value.deleting) return say('False', 'Deleting', 'The pool is being deleted and gives no new address.');
+  if (pool.value.deleting) {
+    const waits = ` It waits until ${count(services, 'Service that has', 'Services that have')} an address of it ${services === 1 ? 'is' : 'are'} gone or moved.`;
+    return say('False', 'Deleting', `The pool is being deleted and gives no new address.${services > 0 ? waits : ''}`);
+  }
   if (overlap !== undefined) return say('False', 'Conflict', overlap.message);
   if (directors.length === 0) return say('False', 'NoDirectorSelected', NO_DIRECTOR);
   const away = directors.filter((director) => !director.ready);

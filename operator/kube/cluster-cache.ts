@@ -5,7 +5,7 @@ import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
-import { API_GROUP, API_VERSION } from '../model/names.ts';
+import { API_GROUP, API_VERSION, POOL_FINALIZER } from '../model/names.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { AliasGroup } from './alias-annotations.ts';
 import type { ApiClient, Query } from './api-client.ts';
@@ -53,10 +53,17 @@ export interface ClusterCache extends Cluster, DirectorKeys {
 interface OwnObject<T> {
   readonly parsed: Parsed<T>;
   readonly status: unknown;
+  readonly finalizers: readonly string[];
+  readonly deleting: boolean;
 }
 
 export function createClusterCache(options: ClusterCacheOptions): ClusterCache {
   return new WatchedCluster(options);
+}
+
+function ownObject<T>({ metadata, status }: KubeObject, parsed: Parsed<T>): OwnObject<T> {
+  const { finalizers = [], deletionTimestamp } = metadata;
+  return { parsed, status, finalizers, deleting: deletionTimestamp !== undefined };
 }
 
 const GROUP_PATH = `/apis/${API_GROUP}/${API_VERSION}`;
@@ -115,12 +122,12 @@ class WatchedCluster implements ClusterCache {
     );
     this.#pools = this.#reflect(
       `${GROUP_PATH}/loadbalancerpools`,
-      (object) => ({ parsed: parseLoadBalancerPool(object), status: object.status }),
+      (object) => ownObject(object, parseLoadBalancerPool(object)),
       this.#whenReadDifferently((name) => ({ kind: 'pool', name })),
     );
     this.#directors = this.#reflect(
       `${GROUP_PATH}/directors`,
-      (object) => ({ parsed: parseDirector(object), status: object.status }),
+      (object) => ownObject(object, parseDirector(object)),
       this.#whenReadDifferently((name) => ({ kind: 'director', name })),
     );
     this.#secrets = this.#reflect(
@@ -178,6 +185,14 @@ class WatchedCluster implements ClusterCache {
 
   *pools(): Iterable<Parsed<AddressPool>> {
     for (const { parsed } of this.#pools.values()) yield parsed;
+  }
+
+  isPoolMarked(name: string): boolean {
+    return this.#pools.get(name)?.finalizers.includes(POOL_FINALIZER) === true;
+  }
+
+  isPoolDeleting(name: string): boolean {
+    return this.#pools.get(name)?.deleting === true;
   }
 
   heldAddresses(pool: string): readonly HeldAddress[] {

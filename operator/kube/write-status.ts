@@ -10,7 +10,7 @@ import type {
 } from '../controllers/ports.ts';
 import { type AllocationRecord, sameRecord } from '../model/allocation-record.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
-import { API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER } from '../model/names.ts';
+import { API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER, POOL_FINALIZER } from '../model/names.ts';
 import { recordAnnotations } from './allocation-annotations.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import type { ClusterCache } from './cluster-cache.ts';
@@ -91,6 +91,19 @@ class ComparingWriter implements ClusterWriter {
     const result = this.#serviceResult(service, await this.#applyTimed(service, status, stored));
     const other = otherStatusWriter(read.body);
     return result.kind === 'written' && other !== undefined ? { ...result, otherWriter: other } : result;
+  }
+
+  async markPool(pool: string, marked: boolean): Promise<WriteResult> {
+    const { api } = this.#options;
+    const path = `/apis/${API_GROUP}/${API_VERSION}/loadbalancerpools/${pool}`;
+    const read = await api.get(path);
+    if (!read.ok || !isKubeObject(read.body)) return resultOf(read);
+    const { finalizers = [], resourceVersion, uid } = read.body.metadata;
+    if (finalizers.includes(POOL_FINALIZER) === marked) return { kind: 'unchanged' };
+    const others = finalizers.filter((finalizer) => finalizer !== POOL_FINALIZER);
+    const next = marked ? [...others, POOL_FINALIZER] : others;
+    const metadata = { resourceVersion, uid, finalizers: next.length > 0 ? next : null };
+    return resultOf(await api.patch(path, 'application/merge-patch+json', { metadata }));
   }
 
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {

@@ -31,6 +31,8 @@ export const SOURCE_RANGES_ANNOTATION = 'service.beta.kubernetes.io/load-balance
 
 /** Ours is the one we rely on; the other is what the API documents and what conformance tests look for. */
 export const FINALIZER = `${API_GROUP}/load-balancer-cleanup`;
+/** On a pool that Services have addresses of. */
+export const POOL_FINALIZER = `${API_GROUP}/pool-in-use`;
 export const CORE_FINALIZER = 'service.kubernetes.io/load-balancer-cleanup';
 
 export const SERVICE_CONDITION = {

@@ -21,6 +21,8 @@ export class FakeApi {
   readonly namespaces = new Map<string, LabelSet>();
   readonly secrets = new Map<string, string>();
   readonly poolStatuses = new Map<string, PoolStatus>();
+  readonly poolFinalizers = new Set<string>();
+  readonly poolsDeleting = new Set<string>();
   readonly #watchers = new Set<(event: ClusterEvent) => void>();
   #version = 100;
 
@@ -100,8 +102,22 @@ export class FakeApi {
     this.#tell({ kind: 'pool', name });
   }
 
+  /** What `kubectl delete` does: a pool that is in use is marked only. */
   deletePool(name: string): void {
-    this.pools.delete(name);
+    const pool = this.pools.get(name);
+    if (pool !== undefined && this.poolFinalizers.has(name)) {
+      this.poolsDeleting.add(name);
+      if (pool.ok) this.pools.set(name, { ok: true, value: { ...pool.value, deleting: true } });
+    } else this.#dropPool(name);
+    this.#tell({ kind: 'pool', name });
+  }
+
+  /** Our finalizer comes or goes; a deleted pool without one is gone. */
+  markPool(name: string, marked: boolean): void {
+    if (marked) this.poolFinalizers.add(name);
+    else this.poolFinalizers.delete(name);
+    if (marked || !this.poolsDeleting.has(name)) return;
+    this.#dropPool(name);
     this.#tell({ kind: 'pool', name });
   }
 
@@ -136,6 +152,13 @@ export class FakeApi {
     this.#version += 1;
     this.services.set(service.key, { ...service, resourceVersion: String(this.#version) });
     this.#tell({ kind: 'service', key: service.key });
+  }
+
+  #dropPool(name: string): void {
+    this.pools.delete(name);
+    this.poolFinalizers.delete(name);
+    this.poolsDeleting.delete(name);
+    this.poolStatuses.delete(name);
   }
 
   #drop(key: ServiceKey): void {
@@ -228,6 +251,12 @@ export class FakeCluster implements Cluster, DirectorKeys {
   }
   pools(): Iterable<Parsed<AddressPool>> {
     return this.#pools.values();
+  }
+  isPoolMarked(name: string): boolean {
+    return this.#api.poolFinalizers.has(name);
+  }
+  isPoolDeleting(name: string): boolean {
+    return this.#api.poolsDeleting.has(name);
   }
   /** A status that the watch has not shown yet is shown too: nobody is told of it, as by the real cache. */
   heldAddresses(pool: string): readonly HeldAddress[] {

@@ -17,7 +17,7 @@ export type WriteFault = 'conflict' | 'failed' | 'lost';
 
 /** One write that changed something, in order. */
 export interface FakeWrite {
-  readonly verb: 'claim' | 'disclaim' | 'release' | 'serviceStatus' | 'poolStatus' | 'directorStatus';
+  readonly verb: 'claim' | 'disclaim' | 'markPool' | 'release' | 'serviceStatus' | 'poolStatus' | 'directorStatus';
   readonly object: string;
 }
 
@@ -63,6 +63,13 @@ export class FakeWriter implements ClusterWriter {
     const result = await this.#writeService('serviceStatus', service, false, { ingress, conditions });
     const { otherWriter } = this;
     return result.kind === 'written' && otherWriter !== undefined ? { ...result, otherWriter } : result;
+  }
+
+  async markPool(pool: string, marked: boolean): Promise<WriteResult> {
+    await Promise.resolve();
+    if (!this.#api.pools.has(pool)) return { kind: 'gone' };
+    if (this.#api.poolFinalizers.has(pool) === marked) return { kind: 'unchanged' };
+    return this.#carryOut({ verb: 'markPool', object: pool }, () => this.#api.markPool(pool, marked));
   }
 
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {

@@ -40,6 +40,7 @@ export class ProcessLife {
       disclaimService: (...of) => this.#mortal(() => writer.disclaimService(...of)),
       releaseService: (...of) => this.#mortal(() => writer.releaseService(...of)),
       writeServiceStatus: (...of) => this.#mortal(() => writer.writeServiceStatus(...of)),
+      markPool: (...of) => this.#mortal(() => writer.markPool(...of)),
       writePoolStatus: (...of) => this.#mortal(() => writer.writePoolStatus(...of)),
       writeDirectorStatus: (...of) => this.#mortal(() => writer.writeDirectorStatus(...of)),
     };

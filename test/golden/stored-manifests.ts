@@ -59,8 +59,11 @@ export class StoredManifests {
     if (!this.#raw.delete(object) && kind !== 'Service') throw new Error(`${object} is deleted, but never was applied`);
     this.#uids.delete(object);
     const { api } = this.#world;
-    if (kind === 'LoadBalancerPool') api.deletePool(id);
-    else if (kind === 'Director') api.deleteDirector(id);
+    if (kind === 'LoadBalancerPool') {
+      // By force: a pool that is in use would wait.
+      api.poolFinalizers.delete(id);
+      api.deletePool(id);
+    } else if (kind === 'Director') api.deleteDirector(id);
     else if (kind === 'Node') api.deleteNode(id);
     else if (kind === 'EndpointSlice') this.#replaceSlice(object, undefined);
     else if (kind === 'Service') api.deleteService(keyOf(id));
