@@ -49,6 +49,17 @@ func TestAddressComesBack(t *testing.T) {
 	}
 }
 
+// Without duplicate address detection a VIP answers at once, also while another director has it.
+func TestAddressOfIPv6IsNotProbed(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		six := virtualServer("2001:db8::10", 80)
+		clean(t, d.apply(t, d.engine, wire.Apply{Fence: d.fence, Scope: wire.ScopeAll, Interface: "eth0", VirtualServers: list(six)}),
+			"add virtual server TCP [2001:db8::10]:80 with scheduler wrr", "add address 2001:db8::10 to interface eth0")
+		w.shows(t, "inet6 2001:db8::10/128 scope global nodad", "ip", "-6", "addr", "show", "dev", "eth0")
+	})
+}
+
 func TestAddressMovesWithItsInterface(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {
 		d := newDirector(t, w)

@@ -50,6 +50,8 @@ var answers = []struct {
 	{"direct routing to the other family", ipvs.NewDestination, host("2001:db8::99"), unix.EINVAL},
 	{"masquerading to the other family", ipvs.NewDestination, both(host("2001:db8::99"), method(ipvs.Masquerading)), unix.EINVAL},
 	{"tunnel to the other family", ipvs.NewDestination, both(host("2001:db8::99"), method(ipvs.Tunneling)), nil},
+	{"new service of a family that there is not", ipvs.NewService, func(service *ipvs.Service, _ *ipvs.Destination) { service.Family, service.Port = 99, 81 }, unix.EAFNOSUPPORT},
+	{"tunnel of a type that there is not", ipvs.NewDestination, both(host("192.0.2.99"), tunnel(9, 0)), nil},
 	{"unknown operation", ipvs.OperationKind(99), nil, unix.EOPNOTSUPP},
 	{"port 0 without persistence", ipvs.NewService, port(0), nil},
 	{"protocol 1", ipvs.NewService, func(service *ipvs.Service, _ *ipvs.Destination) { service.Protocol = 1 }, nil},

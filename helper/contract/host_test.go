@@ -204,6 +204,9 @@ func TestSyncDaemonErrors(t *testing.T) {
 			do   func() error
 			want string
 		}{
+			{"start on an interface that is missing", func() error {
+				return w.settings.StartDaemon(ipvs.Daemon{Role: ipvs.Backup, Interface: "missing0", SyncID: 3})
+			}, "ENODEV"},
 			{"stop none", func() error { return w.settings.StopDaemon(ipvs.Master) }, "ESRCH"},
 			{"start", func() error { return w.settings.StartDaemon(master) }, "<nil>"},
 			{"start twice", func() error { return w.settings.StartDaemon(master) }, "EEXIST"},
