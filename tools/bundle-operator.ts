@@ -1,14 +1,17 @@
 /**
- * Bundles the operator into dist/: one ESM file and a starter script. ssh2's optional native addons stay outside: the
+ * Bundles into dist/ the operator and the kubectl plugin, each one ESM file and a starter script. ssh2's optional native addons stay outside: the
  * plain JavaScript path is as fast over a socket without delay, and installing runs no scripts.
  */
 import { chmod, copyFile, mkdir } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 await mkdir('dist', { recursive: true });
+const PROGRAMS = { 'ipvs-operator': 'operator/main.ts', 'kubectl-ipvs': 'operator/cli/kubectl-ipvs.ts' };
+
 await build({
-  entryPoints: ['operator/main.ts'],
-  outfile: 'dist/ipvs-operator.mjs',
+  entryPoints: Object.entries(PROGRAMS).map(([out, source]) => ({ in: source, out })),
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'node',
   target: 'node24',
@@ -28,5 +31,7 @@ await build({
     ].join('\n'),
   },
 });
-await copyFile('tools/ipvs-operator.sh', 'dist/ipvs-operator');
-await chmod('dist/ipvs-operator', 0o755);
+for (const program of Object.keys(PROGRAMS)) {
+  await copyFile('tools/ipvs-operator.sh', `dist/${program}`);
+  await chmod(`dist/${program}`, 0o755);
+}
