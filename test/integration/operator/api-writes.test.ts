@@ -10,6 +10,7 @@ import {
   deleteService,
   forEachName,
   listServices,
+  makeClusterIP,
   moveEndpoints,
 } from './site-services.ts';
 
@@ -74,6 +75,19 @@ describe('what the operator writes to the API server', function () {
     assert.deepEqual(tally(writesBesideStatuses()), { 'create events': 1, 'patch services': 1 });
   });
 
+  it('is three writes when a Service is no load balancer any more: status, release, event', async () => {
+    await quiet();
+    site.requests.mark();
+    await makeClusterIP(site.api, NAMES[4] ?? '');
+    await until('it is released', async () => {
+      const { metadata } = (await site.api.send('GET', `/api/v1/namespaces/default/services/${NAMES[4]}`)) as Released;
+      return (metadata.finalizers ?? []).length === 0;
+    });
+    await quiet();
+    const expected = { 'create events': 1, 'patch services': 1, 'patch services/status': 1 };
+    assert.deepEqual(tally(writesBesideStatuses()), expected);
+  });
+
   it('is nothing on any Service when a director stands still and goes on, whatever is told of the director', async () => {
     await quiet();
     site.requests.mark();
@@ -112,6 +126,10 @@ describe('what the operator writes to the API server', function () {
     return site.requests.writes().filter(({ resource }) => !statuses.has(resource));
   }
 });
+
+interface Released {
+  readonly metadata: { readonly finalizers?: readonly string[] };
+}
 
 interface Pool {
   readonly status?: { readonly directorsReady?: string };

@@ -22,6 +22,12 @@ export async function changePort(api: ApiConnection, name: string, port: number)
   await api.send('PATCH', `${SERVICES}/${name}`, { spec: { ports: [{ name: 'http', port, protocol: 'TCP' }] } });
 }
 
+/** Makes it a Service of type ClusterIP. */
+export async function makeClusterIP(api: ApiConnection, name: string): Promise<void> {
+  const none = { loadBalancerClass: null, allocateLoadBalancerNodePorts: null };
+  await api.send('PATCH', `${SERVICES}/${name}`, { spec: { type: 'ClusterIP', ...none } });
+}
+
 /** Deletes a Service; it is gone when its finalizers are. */
 export async function deleteService(api: ApiConnection, name: string): Promise<void> {
   await api.send('DELETE', `${SERVICES}/${name}`);
