@@ -7,6 +7,7 @@ import { aPool } from '../../builders/a-pool.ts';
 import { aPublishedService, aService, aServicePort } from '../../builders/a-service.ts';
 import { World } from '../../builders/a-world.ts';
 
+const LAST = { name: 'last', uid: 'uid-of-pool-last' };
 const SIZES = [10, 100, 1_000];
 
 /** What happens to a site that is served and at rest, and must cost the same however many Services there are. */
@@ -51,6 +52,24 @@ describe('The work for one event', () => {
     });
   }
 
+  it('is one waiting Service within 100 ms when an address it can use comes free, and none that waits for another pool', async () => {
+    world = await siteWith(10, [
+      otherPool(0, { addresses: ['203.0.113.128'] }),
+      otherPool(0, { ...LAST, addresses: ['203.0.113.129'] }),
+    ]);
+    const asking = (name: string, pool: string) => world.api.putService(aService({ name, request: { pool } }));
+    for (const pool of ['other', 'last']) asking(`holds-${pool}`, pool);
+    await world.run(1_000);
+    for (let index = 0; index < 50; index += 1) asking(`waits-${index}`, 'other');
+    asking('waits', 'last');
+    await world.run(10_000);
+    const before = world.serviceReads;
+    world.api.deleteService(serviceKey('default', 'holds-last'));
+    await world.run(100);
+    assert.deepEqual(world.published(serviceKey('default', 'waits')), ['203.0.113.129']);
+    assert.ok(world.serviceReads - before < 40, `Services looked at: ${world.serviceReads - before}`);
+  });
+
   it('is done in slices when a director joins a thousand Services, and nothing else waits for all of it', async () => {
     world = await siteWith(1_000);
     const before = world.serviceReads;
@@ -93,7 +112,8 @@ describe('The work for one event', () => {
 
 async function siteWith(size: number, pools = [] as ReturnType<typeof aPool>[]): Promise<World> {
   const world = new World({ pools: [aPool({ addresses: ['198.18.0.0/16'] }), ...pools] });
-  for (const { table } of world.hosts.values()) table.policy = { ...table.policy, addresses: ['198.18.0.0/16'] };
+  for (const { table } of world.hosts.values())
+    table.policy = { ...table.policy, addresses: ['198.18.0.0/16', '203.0.113.0/24'] };
   for (let index = 0; index < size; index += 1) world.api.putService(publishedService(index));
   world.start();
   await world.run(20_000);
