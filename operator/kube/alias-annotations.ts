@@ -1,4 +1,5 @@
 import { ANNOTATION } from '../model/names.ts';
+import { quoted } from './quoted.ts';
 
 /** Other implementations whose annotations may be understood. */
 export const ALIAS_GROUPS = ['metallb', 'cilium', 'kube-vip'] as const;
@@ -42,7 +43,7 @@ export function withAliases(annotations: Annotations, groups: readonly AliasGrou
     } else if (meaning(known) !== meaning(value)) {
       const other = source[ours] ?? ours;
       problems.push(
-        `The annotation ${alias} says '${value}', but ${other} says '${known}': remove one of them, or make them equal.`,
+        `The annotation ${alias} says ${quoted(value)}, but ${other} says ${quoted(known)}: remove one of them, or make them equal.`,
       );
     }
   }

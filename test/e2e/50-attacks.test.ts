@@ -88,6 +88,104 @@ describe('attacks of a tenant', function () {
       }));
   }
 
+  it('4: a sharing key that is guessed in another namespace opens nothing, and names nobody', () =>
+    undisturbed(async () => {
+      const neighbour = await Scene.open('neighbour');
+      try {
+        const key = { [`${GROUP}/allow-shared-ip`]: 'guessed' };
+        await neighbour.apply(service({ namespace: neighbour.namespace, name: 'owner', annotations: key }));
+        const [address = ''] = await neighbour.addresses('owner', 1);
+        const before = await keys();
+        const annotations = { ...key, [`${GROUP}/loadBalancerIPs`]: address };
+        await scene.apply(
+          service({ namespace: scene.namespace, name: 'thief', app: 'web', ports: PORT_81, annotations }),
+        );
+        const text = await untilDescribed(
+          'service',
+          'thief',
+          /Warning +AllocationFailed .*another namespace/,
+          scene.namespace,
+        );
+        assert.ok(!text.includes(neighbour.namespace), text);
+        assert.deepEqual(await keys(), before);
+        assert.deepEqual(await neighbour.addresses('owner', 1), [address]);
+        await scene.remove('service', 'thief');
+      } finally {
+        await neighbour.close();
+      }
+    }));
+
+  it('5: a namespace that has its quota gets no more, by asking either, and another namespace is served', () =>
+    undisturbed(async () => {
+      await scene.apply(
+        pool('quota', { addresses: ['203.0.113.240-203.0.113.242'], serviceAllocation: { quotaPerNamespace: 1 } }),
+      );
+      await scene.apply(service({ namespace: scene.namespace, name: 'greedy-1', app: 'web', pool: 'quota' }));
+      const [first = ''] = await scene.addresses('greedy-1', 1);
+      const before = await keys();
+      const spec = { loadBalancerIP: '203.0.113.242' };
+      await scene.apply(service({ namespace: scene.namespace, name: 'greedy-2', app: 'web', pool: 'quota' }));
+      await scene.apply(service({ namespace: scene.namespace, name: 'greedy-3', app: 'web', pool: 'quota', spec }));
+      for (const name of ['greedy-2', 'greedy-3']) {
+        await untilCondition('service', name, `${GROUP}/AddressAssigned`, 'False', {
+          reason: 'QuotaExceeded',
+          namespace: scene.namespace,
+        });
+        await untilDescribed('service', name, /Warning +AllocationFailed/, scene.namespace);
+      }
+      assert.deepEqual(await keys(), before);
+      const neighbour = await Scene.open('quota-neighbour');
+      try {
+        await neighbour.apply(service({ namespace: neighbour.namespace, name: 'modest', pool: 'quota' }));
+        await neighbour.addresses('modest', 1);
+      } finally {
+        await neighbour.close();
+      }
+      assert.deepEqual(await scene.addresses('greedy-1', 1), [first]);
+      for (const name of ['greedy-1', 'greedy-2', 'greedy-3']) await scene.remove('service', name);
+    }));
+
+  it('7: an address that was just freed is held for its Service, and cannot be grabbed', () =>
+    undisturbed(async () => {
+      await scene.apply(pool('held', { addresses: ['203.0.113.244'], releaseDelay: '1h' }));
+      const neighbour = await Scene.open('held-neighbour');
+      try {
+        await neighbour.apply(service({ namespace: neighbour.namespace, name: 'owner', pool: 'held' }));
+        await neighbour.addresses('owner', 1);
+        await neighbour.remove('service', 'owner');
+        await scene.apply(service({ namespace: scene.namespace, name: 'thief', app: 'web', pool: 'held' }));
+        await untilDescribed('service', 'thief', /Warning +AllocationFailed/, scene.namespace);
+        await untilOnDirectors('TCP 203.0.113.244:80', 'absent');
+        await neighbour.apply(service({ namespace: neighbour.namespace, name: 'owner', pool: 'held' }));
+        assert.deepEqual(await neighbour.addresses('owner', 1), ['203.0.113.244']);
+        assert.deepEqual((await stored('thief')).status.loadBalancer, {});
+        await scene.remove('service', 'thief');
+      } finally {
+        await neighbour.close();
+      }
+    }));
+
+  it('9: a port of a shared address stays with who has it, per protocol', () =>
+    undisturbed(async () => {
+      const annotations = { [`${GROUP}/allow-shared-ip`]: 'ours', [`${GROUP}/loadBalancerIPs`]: '203.0.113.250' };
+      await scene.apply(pool('shared', { addresses: ['203.0.113.250'] }));
+      const share = (name: string, ports: readonly object[]) =>
+        scene.apply(service({ namespace: scene.namespace, name, app: 'web', pool: 'shared', annotations, ports }));
+      await share('owner', [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080 }]);
+      await scene.addresses('owner', 1);
+      await share('thief', [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 9999 }]);
+      await untilDescribed('service', 'thief', /Warning +AllocationFailed .*TCP\/80/, scene.namespace);
+      await answeringPods('TCP', 'client', '203.0.113.250', 2);
+      await share('thief', [{ name: 'udp', protocol: 'UDP', port: 80, targetPort: 8081 }]);
+      await scene.addresses('thief', 1);
+      await untilOnDirectors('UDP 203.0.113.250:80', { scheduler: 'mh' });
+      await answeringPods('TCP', 'client', '203.0.113.250', 2);
+      await scene.remove('service', 'thief');
+      await untilOnDirectors('UDP 203.0.113.250:80', 'absent');
+      await answeringPods('TCP', 'client', '203.0.113.250', 2);
+      await scene.remove('service', 'owner');
+    }));
+
   it('6: a label that flips moves no address, and opens no pool for what is there', () =>
     undisturbed(async () => {
       const serviceAllocation = { serviceSelectors: [{ matchLabels: { role: 'edge' } }] };

@@ -133,10 +133,12 @@ function assertParts(whole: object, parts: Readonly<Record<string, unknown>>, wh
 /** I1 of the design: one (address, protocol, port) belongs to one Service. */
 function assertUniqueKeys(world: World): void {
   const owners = new Map<string, string>();
-  for (const { key, wanted, ingress, ports } of world.api.services.values()) {
+  for (const { key, wanted, ingress, ports, record } of world.api.services.values()) {
     if (!wanted) continue;
+    const own = record?.sharing?.ports;
     for (const { ip } of ingress) {
       for (const { port, protocol } of ports) {
+        if (own?.includes(`${protocol}/${port}`) === false) continue;
         const id = formatVirtualServerKey({ address: ip, port, protocol });
         assert.equal(owners.get(id) ?? key, key, `${id} is published by two Services`);
         owners.set(id, key);

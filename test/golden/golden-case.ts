@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { DirectorFailure } from '../../operator/controllers/ports.ts';
+import type { AliasGroup } from '../../operator/kube/alias-annotations.ts';
 import type { Manifest } from './stored-manifests.ts';
 
 /** Manifests by `Kind name` or `Kind namespace/name`. */
@@ -42,7 +43,10 @@ export interface Step {
   /** What happens, as a phrase. */
   readonly when: string;
   readonly apply?: Manifests;
+  /** Pools by force: one in use would wait. */
   readonly delete?: readonly string[];
+  /** Names of pools that are deleted as usual. */
+  readonly retire?: readonly string[];
   /** The operator ends as told and starts again, after the changes of this step were made while it was away. */
   readonly operator?: 'restarts' | 'crashes' | 'stops' | 'starts';
   /** The next so many writes of the kind fail so. */
@@ -65,6 +69,8 @@ export interface GoldenCase {
   /** Replaces the pool `web`. */
   readonly pools?: Readonly<Record<string, Manifest>>;
   readonly claimUnclassed?: boolean;
+  /** Other implementations whose annotations are understood. */
+  readonly aliases?: readonly AliasGroup[];
   readonly steps: readonly Step[];
 }
 

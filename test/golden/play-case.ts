@@ -14,7 +14,10 @@ const DEFAULT_WAIT_SECONDS = 15;
  */
 export async function playCase(golden: GoldenCase): Promise<void> {
   const world = new World({ pools: [] });
-  const manifests = new StoredManifests(world, { claimUnclassed: golden.claimUnclassed ?? false });
+  const manifests = new StoredManifests(world, {
+    claimUnclassed: golden.claimUnclassed ?? false,
+    aliases: golden.aliases ?? [],
+  });
   manifests.apply('Namespace shop', { labels: { 'kubernetes.io/metadata.name': 'shop' } });
   for (const [name, number] of Object.entries({ 'node-1': 21, 'node-2': 22 }))
     manifests.apply(`Node ${name}`, aNodeAt(number));
@@ -44,6 +47,7 @@ async function playStep(world: World, manifests: StoredManifests, step: Step): P
     else world.host(name).fail(reason);
   }
   if (step.writesFail !== undefined) failWrites(world, step.writesFail);
+  for (const pool of step.retire ?? []) world.api.deletePool(pool);
   for (const object of step.delete ?? []) manifests.delete(object);
   for (const [object, manifest] of Object.entries(step.apply ?? {})) manifests.apply(object, manifest);
   if (step.operator !== undefined && step.operator !== 'stops') world.start();

@@ -4,7 +4,7 @@ import { parseDirector } from '../../operator/kube/parse-director.ts';
 import { parseEndpointSlice, type SliceEndpoints } from '../../operator/kube/parse-endpoints.ts';
 import { parseLoadBalancerPool } from '../../operator/kube/parse-load-balancer-pool.ts';
 import { parseNode } from '../../operator/kube/parse-node.ts';
-import { parseService, parseServiceStatus } from '../../operator/kube/parse-service.ts';
+import { parseService, parseServiceStatus, type ServiceSelection } from '../../operator/kube/parse-service.ts';
 import { type ServiceKey, serviceKey } from '../../operator/model/load-balanced-service.ts';
 import { LOAD_BALANCER_CLASS } from '../../operator/model/names.ts';
 import type { World } from '../builders/a-world.ts';
@@ -25,16 +25,16 @@ const OUR_SERVICE = { spec: { loadBalancerClass: LOAD_BALANCER_CLASS } };
  */
 export class StoredManifests {
   readonly #world: World;
-  readonly #claimUnclassed: boolean;
+  readonly #selection: ServiceSelection;
   readonly #raw = new Map<string, Json>();
   readonly #uids = new Map<string, string>();
   readonly #endpoints = new EndpointIndex();
   readonly #slices = new Map<string, SliceEndpoints>();
   readonly #nodePorts = new Map<string, number>();
 
-  constructor(world: World, { claimUnclassed }: { readonly claimUnclassed: boolean }) {
+  constructor(world: World, selection: ServiceSelection) {
     this.#world = world;
-    this.#claimUnclassed = claimUnclassed;
+    this.#selection = selection;
   }
 
   /** @param object - `Kind name` or `Kind namespace/name` */
@@ -81,7 +81,7 @@ export class StoredManifests {
         ...(merged.status === undefined && { status: undefined }),
         metadata: { ...this.#object(object, merged).metadata, finalizers: stored?.finalizers ?? [] },
       },
-      { claimUnclassed: this.#claimUnclassed },
+      this.#selection,
     );
     if (parsed === undefined) api.dropService(key);
     else {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { ALIAS_GROUPS } from '../../../operator/kube/alias-annotations.ts';
 import { parseService } from '../../../operator/kube/parse-service.ts';
 import { parseIpAddress } from '../../../operator/model/ip-address.ts';
 import type { LoadBalancedService } from '../../../operator/model/load-balanced-service.ts';
@@ -7,7 +8,11 @@ import { ANNOTATION, SOURCE_RANGES_ANNOTATION } from '../../../operator/model/na
 import { aRawService } from '../../builders/a-raw-service.ts';
 
 /** Every annotation that a user may write. */
-const NAMES = [...Object.values(ANNOTATION).filter((name) => !name.includes('allocated')), SOURCE_RANGES_ANNOTATION];
+const NAMES = [
+  ...['metallb.io/loadBalancerIPs', 'metallb.io/address-pool', 'lbipam.cilium.io/ips', 'kube-vip.io/loadbalancerIPs'],
+  ...Object.values(ANNOTATION).filter((name) => !name.includes('allocated')),
+  SOURCE_RANGES_ANNOTATION,
+];
 
 /** What an attacker puts before, between and behind a good value. */
 const POISON = [
@@ -50,6 +55,7 @@ const hostile = fc
 function withAnnotation(name: string, value: string): LoadBalancedService {
   const service = parseService(aRawService({ metadata: { annotations: { [name]: value } } }), {
     claimUnclassed: false,
+    aliases: ALIAS_GROUPS,
   });
   assert.ok(service);
   return service;

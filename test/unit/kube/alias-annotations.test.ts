@@ -56,7 +56,7 @@ describe('Annotations of other implementations', () => {
     assert.deepEqual(service.request.addresses, [IP]);
     assert.match(
       service.problems.join(),
-      /metallb\.io\/loadBalancerIPs says '203\.0\.113\.11', but ipvs-operator\.io\/loadBalancerIPs says '203\.0\.113\.10'/,
+      /metallb\.io\/loadBalancerIPs says "203\.0\.113\.11", but ipvs-operator\.io\/loadBalancerIPs says "203\.0\.113\.10"/,
     );
   });
 
