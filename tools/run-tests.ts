@@ -19,6 +19,8 @@ interface Counts {
 const KERNELS = ['6.1', '6.12'];
 /** Random tables that each law of the helper's contract meets on the fake; on a kernel it decides itself. */
 const LAW_TABLES = '10000';
+/** Each lab runs those variants that are for its kube-proxy. */
+const KUBERNETES_CASES = 'test/e2e/30-kubernetes.test.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'ipvs-operator-tests-'));
 
 const suites: Record<string, () => Promise<Counts>> = {
@@ -37,7 +39,11 @@ const suites: Record<string, () => Promise<Counts>> = {
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
   dataplane: () => mocha('dataplane', ['test/lab/lab', 'run', '--nodes', '1', '--'], ['test/dataplane/**/*.test.ts']),
-  e2e: () => mocha('e2e', ['test/lab/lab', 'run', '--'], ['test/e2e/**/*.test.ts']),
+  e2e: async () =>
+    add([
+      await mocha('e2e', lab(), ['test/e2e/**/*.test.ts']),
+      await mocha('e2e-iptables', lab('--proxy-mode', 'iptables'), [KUBERNETES_CASES]),
+    ]),
 };
 
 /** Runs what stands behind it in a lab with these options. */

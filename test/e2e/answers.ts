@@ -22,7 +22,7 @@ export async function answersOver(client: ClientName, host: string, requests: nu
  * Asks until a long run of requests, without one failure in between, was answered by exactly so many pods; gives back their names.
  * What happens before does not count: kube-proxy on the nodes hears of a new address and of ended pods a moment after the API server.
  *
- * @param host `address` or `address:port` (IPv4), or an IPv6 address without brackets; port 80 when none is given.
+ * @param host `address`, `address:port` (IPv4) or `[address]:port` (IPv6); port 80 when none is given.
  */
 export async function answeringPods(
   protocol: 'TCP' | 'UDP',
@@ -55,7 +55,7 @@ export async function answeringPods(
 export async function untilClosed(address: string, port: number): Promise<void> {
   const closed = async (client: ClientName) => {
     for (let n = 0; n < 2; n += 1) {
-      const answer = hostname('TCP', client, `${address}:${port}`, 1000);
+      const answer = hostname('TCP', client, authority(address, port), 1000);
       await assert.rejects(answer, `${address}:${port} answers`);
     }
     return true;
@@ -67,17 +67,30 @@ export async function untilClosed(address: string, port: number): Promise<void> 
   );
 }
 
-async function hostname(protocol: 'TCP' | 'UDP', client: ClientName, host: string, timeoutMs = 5000): Promise<string> {
+/** Asks once over a new connection; the name of the pod that answered. Rejects when there is no answer. */
+export async function hostname(
+  protocol: 'TCP' | 'UDP',
+  client: ClientName,
+  host: string,
+  timeoutMs = 5000,
+): Promise<string> {
   const { address, port } = parseHost(host);
   const from = lab().client(client);
   if (protocol === 'UDP') return (await from.udp(address, port, 'hostname', { timeoutMs })).trim();
-  const authority = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  const { status, body, error } = await from.get(`http://${authority}/hostname`, { timeoutMs });
-  assert.equal(status, 200, `http://${authority}/hostname: ${error ?? `status ${status}`}`);
+  const url = `http://${authority(address, port)}/hostname`;
+  const { status, body, error } = await from.get(url, { timeoutMs });
+  assert.equal(status, 200, `${url}: ${error ?? `status ${status}`}`);
   return body.trim();
 }
 
+/** `address:port`, an IPv6 address in brackets: as in a URL, and as ipvsadm writes it. */
+export function authority(address: string, port: number | string): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 function parseHost(host: string): { address: string; port: number } {
+  const bracketed = /^\[(.+)\]:(\d+)$/.exec(host);
+  if (bracketed !== null) return { address: bracketed[1] ?? '', port: Number(bracketed[2]) };
   const isIpv6 = host.split(':').length > 2;
   if (isIpv6 || !host.includes(':')) return { address: host, port: 80 };
   const [address = '', port] = host.split(':');

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import type { LoopReport } from '../../lab/request-loop.ts';
+import { authority } from '../answers.ts';
+import { HTTP_PORT, type Manifest, UDP_PORT } from '../manifests.ts';
+import { cluster, lab } from '../world.ts';
+import type { Stage } from './stage.ts';
+
+const UPDATES = 5;
+/** What Kubernetes asks for is 95 %, and 99 % is its goal. */
+const SHARE = 0.99;
+const POLICIES = ['Cluster', 'Local'] as const;
+export type RollingUpdates = Readonly<Record<(typeof POLICIES)[number], readonly LoopReport[]>>;
+
+/**
+ * A DaemonSet behind two Services, of either traffic policy, updated five times, while a client opens new connections to each address of
+ * both: what became of these. E12 and E13 judge it.
+ */
+export async function updatesUnderLoad(stage: Stage): Promise<RollingUpdates> {
+  const { namespace } = stage;
+  await stage.scene.apply(daemonSet(namespace));
+  const rolledOut = () =>
+    cluster().kubectl('rollout', 'status', 'daemonset', 'rolling', '-n', namespace, '--timeout=55s');
+  await rolledOut();
+  const pods = (await stage.readyPods('rolling')).length;
+  const names = POLICIES.map((policy) => `rolling-${policy.toLowerCase()}`);
+  const loops = [];
+  for (const [index, externalTrafficPolicy] of POLICIES.entries()) {
+    const name = names[index] ?? '';
+    const addresses = await stage.serve(name, { app: 'rolling', spec: { externalTrafficPolicy } });
+    await stage.untilProgrammed(name);
+    await stage.untilAnswered(addresses, 'TCP', 80, pods);
+    const urls = addresses.map((address) => `http://${authority(address, 80)}/hostname`);
+    loops.push(await Promise.all(urls.map((url) => lab().client('client').loop(url, { requestsPerSecond: 10 }))));
+  }
+  for (let update = 1; update <= UPDATES; update += 1) {
+    await cluster().kubectl('set', 'env', 'daemonset/rolling', '-n', namespace, `UPDATE=${update}`);
+    await rolledOut();
+  }
+  const reports = await Promise.all(loops.map((group) => Promise.all(group.map((loop) => loop.stop()))));
+  for (const name of names) await stage.remove(name);
+  await cluster().kubectl('delete', 'daemonset', 'rolling', '-n', namespace, '--wait=false');
+  return { Cluster: reports[0] ?? [], Local: reports[1] ?? [] };
+}
+
+/** At least 99 % of the requests were answered; says how many. */
+export function mostWereAnswered(reports: readonly LoopReport[]): void {
+  for (const { requests, failures, slowestMs } of reports) {
+    const said = `${requests - failures.length} of ${requests} requests answered, the slowest after ${slowestMs} ms`;
+    console.log(`        ${said}`);
+    assert.ok(requests >= 100, `only ${requests} requests`);
+    const why = [...new Set(failures.map(({ error }) => error))].join('; ');
+    assert.ok(failures.length <= requests * (1 - SHARE), `${said}: ${why}`);
+  }
+}
+
+/** Its pods serve on for a moment after they were told to end, as pods must for an update that nobody notices. */
+function daemonSet(namespace: string): Manifest {
+  const labels = { app: 'rolling' };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: 'rolling', namespace },
+    spec: {
+      selector: { matchLabels: labels },
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+      template: {
+        metadata: { labels },
+        spec: {
+          containers: [
+            {
+              name: 'echo',
+              image: 'agnhost',
+              args: ['netexec', `--http-port=${HTTP_PORT}`, `--udp-port=${UDP_PORT}`],
+              lifecycle: { preStop: { sleep: { seconds: 4 } } },
+              readinessProbe: { httpGet: { path: '/healthz', port: HTTP_PORT }, periodSeconds: 1 },
+            },
+          ],
+        },
+      },
+    },
+  };
+}
