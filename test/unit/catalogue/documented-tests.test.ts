@@ -43,9 +43,19 @@ describe('docs/compatibility.md', () => {
   it('names a test in every row that promises one', () => {
     const rows = page
       .split('\n')
-      .filter((line) => /^\| (?!behaviour|---|does not apply)/.test(line) && line.split(' | ').length === 4);
+      .filter(
+        (line) => /^\| (?!behaviour|---|does not apply|case |E\d\d )/.test(line) && line.split(' | ').length === 4,
+      );
     const without = rows.filter((line) => referencesOf(line).length === 0);
     assert.deepEqual(without, []);
+  });
+
+  it('has a row for each of the cases E01 to E17, which are all in one file', () => {
+    const numbers = page.split('\n').flatMap((line) => /^\| (E\d\d) /.exec(line)?.[1] ?? []);
+    const titles = read('test/e2e/kubernetes/cases.ts').match(/ title: '/g) ?? [];
+    const expected = titles.map((_, index) => `E${String(index + 1).padStart(2, '0')}`);
+    assert.deepEqual(numbers, expected);
+    assert.equal(numbers.length, 17);
   });
 
   it('has a row for every golden case', () => {
