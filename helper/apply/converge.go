@@ -30,6 +30,9 @@ func (e *Engine) converge(j *job) *wire.Error {
 		if err := e.recordOutcome(j, planned.Changes, result, readError == nil); err != nil {
 			return failure("record what was written", err)
 		}
+		if refusal := e.unsay(j, result.foreignKeys); refusal != nil {
+			return refusal
+		}
 		if readError != nil {
 			return failure("read back what was written", readError)
 		}

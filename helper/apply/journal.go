@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -65,6 +66,18 @@ func (e *Engine) remember(j *job) *wire.Error {
 		if err := e.record(j, ledger.Delta{Fence: j.sent.Fence, AddKeys: j.memory.taken}); err != nil {
 			return failure("record the request before writing", err)
 		}
+	}
+	return nil
+}
+
+// unsay takes out of the journal what turned out to be someone else's at the moment of writing.
+func (e *Engine) unsay(j *job, foreign []ipvs.ServiceKey) *wire.Error {
+	foreign = slices.DeleteFunc(slices.Clone(foreign), func(key ipvs.ServiceKey) bool { return !j.newKeys[key] })
+	if e.Journal == nil || len(foreign) == 0 {
+		return nil
+	}
+	if err := e.Journal.Write(journal.Told{Fence: j.sent.Fence, Interface: j.sent.Interface, Delete: foreign}, e.now().Wall); err != nil {
+		return journalFailure(err)
 	}
 	return nil
 }

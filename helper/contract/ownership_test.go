@@ -89,6 +89,9 @@ func TestCollisionAtTheMomentOfWriting(t *testing.T) {
 		refused(t, answer, wire.ClassCollision, "TCP 203.0.113.10:80", "not made by owner prod", wanted.Key)
 		w.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1")
 		w.ipShows(t, "lo")
+		if got := d.drift(t); len(got) > 0 {
+			t.Errorf("the journal has what is someone else's: %q", got)
+		}
 	})
 }
 

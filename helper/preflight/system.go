@@ -122,7 +122,7 @@ func (s Subject) foreignEntries() wire.Check {
 		return failed("virtual servers", refusal.Message, "see the other checks")
 	}
 	if answer.Counts.Orphans > 0 {
-		return warning("virtual servers", fmt.Sprintf("%d in this owner's ranges were made by someone else", answer.Counts.Orphans), "ipvs-helper dump --owner "+s.Owner+" lists them; remove those that nobody needs (ipvsadm -D)")
+		return warning("virtual servers", fmt.Sprintf("%d in this owner's ranges were made by someone else", answer.Counts.Orphans), "ipvs-helper orphans --owner "+s.Owner+" lists them; ipvs-helper remove or adopt, by name")
 	}
 	return ok("virtual servers", "%d of ours, %d of others outside our ranges", answer.Counts.VirtualServers, answer.Counts.Foreign)
 }

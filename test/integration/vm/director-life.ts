@@ -2,7 +2,7 @@
  * The life of one director, for director-vm.test.ts: boots it, looks at it from outside and inside, resets it, freezes it, switches it
  * off and on. Runs in a network of its own and writes what it saw as JSON. Arguments: kernel series, directory for files.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,15 +10,13 @@ import ssh2 from 'ssh2';
 import { DIRECTOR_USER } from '../../lab/image/base-image.ts';
 import type { KernelSeries } from '../../lab/image/debian-kernel.ts';
 import { DirectorVm } from '../../lab/vm/director-vm.ts';
-
-const ROUTER = '192.0.2.1';
-const DIRECTOR = '192.0.2.11';
+import { DIRECTOR, directorNetwork, ROUTER } from './director-network.ts';
 
 /** What was seen; every value as the director's own programs print it. */
 export type Seen = Awaited<ReturnType<typeof live>>;
 
 async function live(kernel: KernelSeries, workDir: string) {
-  network();
+  directorNetwork();
   const key = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'operator' });
   writeFileSync(join(workDir, 'operator-key'), key.private, { mode: 0o600 });
   const director = await start(kernel, workDir, key.public);
@@ -27,18 +25,6 @@ async function live(kernel: KernelSeries, workDir: string) {
   const life = await throughLife(director, workDir);
   await director.stop();
   return { ...setUp, ...operator, ...life };
-}
-
-function network(): void {
-  const commands = [
-    ['link', 'set', 'lo', 'up'],
-    ['link', 'add', 'lan', 'type', 'bridge'],
-    ['address', 'add', `${ROUTER}/24`, 'dev', 'lan'],
-    ['tuntap', 'add', 'dev', 'director-1', 'mode', 'tap'],
-    ['link', 'set', 'director-1', 'master', 'lan', 'up'],
-    ['link', 'set', 'lan', 'up'],
-  ];
-  for (const command of commands) execFileSync('ip', command);
 }
 
 async function start(kernel: KernelSeries, workDir: string, operatorPublicKey: string): Promise<DirectorVm> {

@@ -13,7 +13,7 @@ const ZSTD = { name: 'zstd', package: 'zstd' };
  * needs no file.
  */
 export const DIRECTOR_MODULES: readonly RegExp[] = [
-  /virtio_(pci|net|console|rng)/,
+  /virtio_(pci|net|console|rng|blk)/,
   /ip_vs(_\w+)?/,
   /nf_conntrack(_netlink)?/,
   /nf_nat/,

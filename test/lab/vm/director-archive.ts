@@ -20,7 +20,8 @@ export async function directorArchive(options: DirectorVmOptions, keys: VmKeys):
   return [
     ...machineFiles(options.name, keys, options, {
       LAB_ROLE: 'director',
-      LAB_MODULES: 'virtio_net virtio_rng ip_vs',
+      LAB_MODULES: `virtio_net virtio_rng ip_vs${options.disk === true ? ' virtio_blk' : ''}`,
+      LAB_DISK: options.disk === true ? '/dev/vda' : '',
     }),
     textEntry(`etc/ssh/authorized_keys.d/${DIRECTOR_USER.name}`, `${forced} ${options.operatorPublicKey}\n`),
     textEntry('etc/ipvs-operator/policy.json', `${JSON.stringify(options.policy, null, 2)}\n`),

@@ -35,6 +35,8 @@ export interface DirectorVmOptions extends HostNetwork {
   /** 320 when left out. */
   readonly memoryMb?: number;
   readonly extraFiles?: readonly ExtraFile[];
+  /** A disk for /var/lib/ipvs-operator, so that the helper's journal survives a reset; without it nothing does. */
+  readonly disk?: boolean;
 }
 
 /** A director host: sshd, and the helper behind a forced command. */
@@ -46,6 +48,7 @@ export class DirectorVm extends Vm {
     const image = await builtImage(kernel);
     await setUpVm({
       ...{ name, kernel, tap, workDir, memoryMb, ...(mac === undefined ? {} : { mac }) },
+      disk: options.disk === true,
       host: options.address4.split('/')[0] ?? '',
       initrds: [image.initrd],
       archive: (keys) => directorArchive(helper === undefined ? options : { ...options, helper }, keys),

@@ -6,6 +6,7 @@ import ssh2 from 'ssh2';
 import { builtImage } from '../image/build-image.ts';
 import { type ArchiveEntry, cpioArchive } from '../image/cpio.ts';
 import type { KernelSeries } from '../image/debian-kernel.ts';
+import { runCommand } from '../image/run-command.ts';
 import { waitFor } from '../wait-for.ts';
 import { AdminSession, type CommandResult } from './admin-session.ts';
 import { lastWords, type Machine, serialLog, startQemu } from './qemu.ts';
@@ -24,6 +25,8 @@ export interface VmSetup {
   readonly host: string;
   readonly memoryMb: number;
   readonly workDir: string;
+  /** A disk of its own that survives resets, with an empty file system. */
+  readonly disk?: boolean;
   /** Archives of the image that come before the machine's own. */
   readonly initrds: readonly string[];
   /** What makes the image into this machine. */
@@ -45,7 +48,10 @@ interface VmState {
   readonly memoryMb: number;
   readonly host: string;
   readonly hostKey: string;
+  readonly disk: boolean;
 }
+
+const MKE2FS = { name: 'mke2fs', package: 'e2fsprogs' };
 
 // Emulated machines on two busy cores: a boot takes 3 s alone and took 34 s beside nine busy processes.
 const BOOT_LIMIT_MS = 180_000;
@@ -161,13 +167,15 @@ export class Vm {
   }
 
   #machine(vmlinuz: string): Machine {
-    const { name, tap, mac, memoryMb } = this.#state;
+    const { name, tap, mac, memoryMb, disk } = this.#state;
+    const drive = `file=${this.#files().disk},if=none,id=disk0,format=raw`;
     return {
       ...{ name, image: { vmlinuz }, memoryMb, workDir: this.#workDir, detached: true, rebootEnds: false },
       initrd: this.#files().initrd,
       devices: [
         ...['-netdev', `tap,id=net0,ifname=${tap},script=no,downscript=no`],
         ...['-device', `virtio-net-pci,netdev=net0,mac=${mac},romfile=`, '-device', 'virtio-rng-pci'],
+        ...(disk ? ['-drive', drive, '-device', 'virtio-blk-pci,drive=disk0'] : []),
         ...['-qmp', `unix:${this.#files().qmp},server=on,wait=off`],
       ],
     };
@@ -237,8 +245,9 @@ export async function setUpVm(setup: VmSetup): Promise<void> {
   const state: VmState = {
     ...{ name, kernel: setup.kernel, tap: setup.tap, mac: setup.mac ?? macOf(name) },
     ...{ memoryMb: setup.memoryMb, host: setup.host },
-    hostKey: host.public.split(' ').slice(0, 2).join(' '),
+    ...{ hostKey: host.public.split(' ').slice(0, 2).join(' '), disk: setup.disk === true },
   };
+  if (state.disk) await runCommand(MKE2FS, ['-q', '-F', '-t', 'ext4', files.disk, '16M']);
   await writeFile(files.adminKey, admin.private, { mode: 0o600 });
   await writeFile(files.knownHosts, `${state.host} ${state.hostKey}\n`);
   await writeFile(files.state, JSON.stringify(state));
@@ -252,7 +261,7 @@ function filesOf(workDir: string, name: string) {
   const file = (suffix: string) => join(workDir, `${name}.${suffix}`);
   return {
     ...{ state: file('json'), pid: file('pid'), qmp: file('qmp'), initrd: file('initrd') },
-    ...{ adminKey: file('admin-key'), knownHosts: file('known_hosts') },
+    ...{ adminKey: file('admin-key'), knownHosts: file('known_hosts'), disk: file('disk') },
   };
 }
 
