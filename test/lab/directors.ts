@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import ssh2 from 'ssh2';
 import { CLUSTER_RANGES, directorAddresses, directorName, LAN, ROUTER, VIP_RANGES } from './addresses.ts';
 import { HELPER, type LabDir } from './lab-dir.ts';
 import type { LabOptions } from './options.ts';
+import { ed25519KeyPair } from './ssh-key.ts';
 import { DirectorVm } from './vm/director-vm.ts';
 
 /** Under this name the directors' policy grants the operator its ranges. */
@@ -26,7 +26,7 @@ const POLICY = {
 
 /** Makes the key with which the operator logs in to every director of the lab. */
 export async function writeOperatorKey(dir: LabDir): Promise<void> {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'ipvs-operator' });
+  const pair = ed25519KeyPair('ipvs-operator');
   await writeFile(dir.operatorKey, pair.private, { mode: 0o600 });
   await writeFile(`${dir.operatorKey}.pub`, `${pair.public}\n`);
 }

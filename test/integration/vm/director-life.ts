@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
 import { DIRECTOR_USER } from '../../lab/image/base-image.ts';
 import type { KernelSeries } from '../../lab/image/debian-kernel.ts';
+import { ed25519KeyPair } from '../../lab/ssh-key.ts';
 import { DirectorVm } from '../../lab/vm/director-vm.ts';
 import { DIRECTOR, directorNetwork, ROUTER } from './director-network.ts';
 
@@ -17,7 +17,7 @@ export type Seen = Awaited<ReturnType<typeof live>>;
 
 async function live(kernel: KernelSeries, workDir: string) {
   directorNetwork();
-  const key = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'operator' });
+  const key = ed25519KeyPair('operator');
   writeFileSync(join(workDir, 'operator-key'), key.private, { mode: 0o600 });
   const director = await start(kernel, workDir, key.public);
   const setUp = await look(director);

@@ -3,8 +3,8 @@
  * Runs in a network of its own and writes what it saw as JSON. Arguments: kernel series, directory for files.
  */
 import { mkdirSync } from 'node:fs';
-import ssh2 from 'ssh2';
 import type { KernelSeries } from '../../lab/image/debian-kernel.ts';
+import { ed25519KeyPair } from '../../lab/ssh-key.ts';
 import { DirectorVm } from '../../lab/vm/director-vm.ts';
 import { DIRECTOR, directorNetwork, ROUTER } from './director-network.ts';
 
@@ -43,7 +43,7 @@ function start(kernel: KernelSeries, workDir: string): Promise<DirectorVm> {
   };
   return DirectorVm.start({
     ...{ name: 'director-1', kernel, tap: 'director-1', workDir, disk: true },
-    operatorPublicKey: ssh2.utils.generateKeyPairSync('ed25519', { comment: 'operator' }).public,
+    operatorPublicKey: ed25519KeyPair('operator').public,
     ...{ address4: `${DIRECTOR}/24`, gateway4: ROUTER, address6: '2001:db8::11/64', gateway6: '2001:db8::1' },
     blackholes: [],
     policy: { owners: { prod: grant } },

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
 import { builtImage } from '../image/build-image.ts';
 import { type ArchiveEntry, cpioArchive } from '../image/cpio.ts';
 import type { KernelSeries } from '../image/debian-kernel.ts';
 import { runCommand } from '../image/run-command.ts';
+import { ed25519KeyPair } from '../ssh-key.ts';
 import { waitFor } from '../wait-for.ts';
 import { AdminSession, type CommandResult } from './admin-session.ts';
 import { lastWords, type Machine, serialLog, startQemu } from './qemu.ts';
@@ -237,7 +237,7 @@ export async function setUpVm(setup: VmSetup): Promise<void> {
   const { name, workDir } = setup;
   if (Buffer.byteLength(workDir) > 80) throw new Error(`${workDir} is too long for a Unix socket: at most 80 bytes`);
   await mkdir(workDir, { recursive: true });
-  const [host, admin] = [keyPair(`${name} host`), keyPair('lab administrator')];
+  const [host, admin] = [ed25519KeyPair(`${name} host`), ed25519KeyPair('lab administrator')];
   const archive = await setup.archive({ hostPrivateKey: host.private, adminPublicKey: admin.public });
   const files = filesOf(workDir, name);
   const common = await Promise.all(setup.initrds.map((path) => readFile(path)));
@@ -251,10 +251,6 @@ export async function setUpVm(setup: VmSetup): Promise<void> {
   await writeFile(files.adminKey, admin.private, { mode: 0o600 });
   await writeFile(files.knownHosts, `${state.host} ${state.hostKey}\n`);
   await writeFile(files.state, JSON.stringify(state));
-}
-
-function keyPair(comment: string): { readonly private: string; readonly public: string } {
-  return ssh2.utils.generateKeyPairSync('ed25519', { comment });
 }
 
 function filesOf(workDir: string, name: string) {
