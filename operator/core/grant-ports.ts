@@ -39,7 +39,11 @@ export function grantPorts(
   if (others.length === 0) {
     return { sharingKey: asked, ports: wishes, leavingPorts: leftOf(held, wishes), awaited: [] };
   }
-  const sharingKey = beside[0] === undefined ? asked : beside[0].sharingKey;
+  // Of those beside it one may be leaving, and have another key or none by now: what it shared it under before is what counts.
+  const wasBeside = current.some(
+    (address) => held?.current.includes(address) && othersAt(ledger, address, service.key).length > 0,
+  );
+  const sharingKey = wasBeside && held !== undefined ? (held.sharingKey ?? asked) : asked;
   const ports = wishes.filter((port) => !others.some((other) => claims(other, port)));
   const denied = wishes.filter((port) => !ports.includes(port));
   const grant = { sharingKey, ports, leavingPorts: leftOf(held, ports) };

@@ -173,6 +173,21 @@ describe('Sharing an address', () => {
     });
   });
 
+  it('goes on under its key for those who stay while another is leaving, who shares under another one or none by now', () => {
+    const book = aBook();
+    give(book, sharer('a', 'TCP/80'));
+    give(book, sharer('b', 'TCP/81'));
+    give(book, aService({ name: 'a', ports: sharer('a', 'TCP/80').ports, request: { addresses: ['203.0.113.12'] } }));
+    const b = sharer('b', 'TCP/80 TCP/81');
+    const decision = give(book, b);
+    assert.ok(decision.kind === 'assigned' && decision.unmet?.reason === 'PortInUse');
+    assert.deepEqual(book.recordOf(b.key)?.sharing, { key: 'k', ports: ['TCP/81'] });
+    assert.deepEqual(
+      book.granted(b).ports.map(({ port }) => port),
+      [81],
+    );
+  });
+
   it('lets who is alone change the key', () => {
     const book = aBook();
     give(book, sharer('a', 'TCP/80'));
