@@ -24,18 +24,18 @@ func (j *Journal) append(record []byte) error {
 }
 
 // replace writes a new file and renames it over the old one, each on the disk before the next step: after a power cut there is
-// the one or the other, whole. The file is returned open, for reading.
-func (j *Journal) replace(content []byte) (*os.File, error) {
+// the one or the other, whole.
+func (j *Journal) replace(content []byte) error {
 	temporary := j.path + ".new"
 	_ = os.Remove(temporary) // a rest of another user's interrupted write could not be opened
-	file, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer file.Close()
 	directory, err := os.Open(filepath.Dir(j.path))
 	if err != nil {
-		_ = file.Close()
-		return nil, err
+		return err
 	}
 	defer directory.Close()
 	for _, step := range []struct {
@@ -54,12 +54,11 @@ func (j *Journal) replace(content []byte) (*os.File, error) {
 		{"sync directory", directory.Sync},
 	} {
 		if err := j.do(step.name, step.make); err != nil {
-			_ = file.Close()
 			_ = os.Remove(temporary)
-			return nil, err
+			return err
 		}
 	}
-	return file, nil
+	return nil
 }
 
 // shareWith gives a file that root makes to the directory's owner: the helper's user must be able to go on with it.

@@ -8,6 +8,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,12 +45,11 @@ type Journal struct {
 	step func(name string) error
 
 	state  State
-	held   *os.File // the file that was read; kept open so that its inode number stays its own
-	end    int64    // behind the last whole record
-	size   int64    // of the file when it was read
-	whole  int64    // length of the first record
-	number uint64   // of the last record
-	loaded bool
+	first  []byte // the first record's header; with its number in it no two files have the same
+	end    int64  // behind the last whole record
+	size   int64  // of the file when it was read
+	whole  int64  // length of the first record
+	number uint64 // of the last record
 }
 
 // Open names the file; it touches nothing.
@@ -66,31 +66,33 @@ func (j *Journal) Lost() int64 { return j.size - j.end }
 // Read answers the state. Call it under the lock. Only what another process has written meanwhile is read. A file that does not
 // exist is an empty state. The error is a sentence; it is ErrDamaged when nothing in the file is believed.
 func (j *Journal) Read() (State, error) {
-	info, err := os.Stat(j.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		j.forget()
-		j.state, j.loaded = emptyState(), true
-		return j.state, nil
-	case err != nil:
-		return State{}, j.unreadable(err)
-	}
-	if j.loaded && j.held != nil {
-		if known, err := j.held.Stat(); err == nil && os.SameFile(known, info) && info.Size() >= j.size && j.size == j.end {
-			return j.readFrom(j.held, j.end, info.Size())
-		}
-	}
-	j.forget()
-	j.state = emptyState()
 	file, err := os.Open(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		j.forget()
+		j.state = emptyState()
+		return j.state, nil
+	}
 	if err != nil {
 		return State{}, j.unreadable(err)
 	}
-	j.held = file
-	if info, err = file.Stat(); err != nil {
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
 		return State{}, j.unreadable(err)
 	}
+	if j.isKnown(file) && info.Size() >= j.size && j.Lost() == 0 {
+		return j.readFrom(file, j.end, info.Size())
+	}
+	j.forget()
+	j.state = emptyState()
 	return j.readFrom(file, 0, info.Size())
+}
+
+// isKnown reports whether it is the file that was read before, and not one that another process has put in its place.
+func (j *Journal) isKnown(file *os.File) bool {
+	header := make([]byte, len(j.first))
+	_, err := file.ReadAt(header, 0)
+	return err == nil && len(header) > 0 && bytes.Equal(header, j.first)
 }
 
 // readFrom reads the rest of the file.
@@ -111,7 +113,7 @@ func (j *Journal) readFrom(file *os.File, start, size int64) (State, error) {
 		j.forget()
 		return State{}, err
 	}
-	j.size, j.loaded = size, true
+	j.size = size
 	return j.state, nil
 }
 
@@ -134,7 +136,7 @@ func (j *Journal) load(content []byte, start int64) error {
 		}
 		length := int64(headerLength + len(payload))
 		if first {
-			j.whole = length
+			j.first, j.whole = bytes.Clone(content[:headerLength]), length
 		}
 		j.number = number
 		j.end += length
@@ -147,10 +149,7 @@ func (j *Journal) load(content []byte, start int64) error {
 }
 
 func (j *Journal) forget() {
-	if j.held != nil {
-		_ = j.held.Close()
-	}
-	j.held, j.loaded, j.end, j.size, j.whole, j.number = nil, false, 0, 0, 0, 0
+	j.first, j.end, j.size, j.whole, j.number = nil, 0, 0, 0, 0
 }
 
 // Write records what was told, if it says anything new: when it returns without an error it is on the disk. Without a difference
@@ -161,7 +160,7 @@ func (j *Journal) Write(told Told, now time.Time) error {
 		return err
 	}
 	substantial := len(found.put)+len(found.drop) > 0 || found.host != nil
-	if j.held == nil || j.Lost() > 0 || told.All && substantial || j.end-j.whole > max(minDeltaBytes, j.whole) {
+	if j.first == nil || j.Lost() > 0 || told.All && substantial || j.end-j.whole > max(minDeltaBytes, j.whole) {
 		return j.rewrite(found, now)
 	}
 	payload, err := encodeDelta(j.owner, found, now)
@@ -191,13 +190,11 @@ func (j *Journal) rewrite(found change, now time.Time) error {
 	}
 	number := j.number + 1
 	record := seal(number, payload)
-	file, err := j.replace(record)
-	if err != nil {
+	if err := j.replace(record); err != nil {
 		j.forget()
 		return j.unwritable(err)
 	}
-	j.forget()
-	j.state, j.held, j.loaded, j.number = after, file, true, number
+	j.state, j.first, j.number = after, bytes.Clone(record[:headerLength]), number
 	j.end, j.size, j.whole = int64(len(record)), int64(len(record)), int64(len(record))
 	return nil
 }

@@ -413,3 +413,18 @@ func TestEntryOfAnotherVersion(t *testing.T) {
 		t.Error("it has a digest")
 	}
 }
+
+// No file stays open between two requests: a host may have many sessions.
+func TestNoFileStaysOpen(t *testing.T) {
+	j := threeRecords(t)
+	read(t, j)
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil || len(links) == 0 {
+		t.Fatalf("%d files are open, %v", len(links), err)
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, filepath.Dir(j.path)) {
+			t.Errorf("%s is open", target)
+		}
+	}
+}
