@@ -105,7 +105,12 @@ describe('bad input in a Service', function () {
     undisturbed(async () => {
       const annotations = { [`${GROUP}/loadBalancerIPs`]: world().bystander.address };
       await scene.apply(service({ namespace: scene.namespace, name: 'thief', app: 'web', annotations }));
-      await untilDescribed('service', 'thief', /Warning +AllocationFailed .*bystander/, scene.namespace);
+      await untilDescribed(
+        'service',
+        'thief',
+        /Warning +AllocationFailed .*in use by a Service of another namespace/,
+        scene.namespace,
+      );
       await scene.remove('service', 'thief');
     }));
 
