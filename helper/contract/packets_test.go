@@ -23,8 +23,16 @@ func packetsOfFake() func(string) packets.Kernel {
 	}
 }
 
+// Each one ends the socket of the one before, which opens another when it is used again: random tables make thousands of them.
 func packetsOfKernel() func(string) packets.Kernel {
-	return func(owner string) packets.Kernel { return nft.New(owner) }
+	var last *nft.Table
+	return func(owner string) packets.Kernel {
+		if last != nil {
+			_ = last.Close()
+		}
+		last = nft.New(owner)
+		return last
+	}
 }
 
 func packetDirector(t *testing.T, w *world) *director {
