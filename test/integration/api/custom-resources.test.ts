@@ -324,16 +324,7 @@ describe('our resources on a real API server', function () {
         .map((line) => line.split(/\s{2,}/));
     const [poolHeads, poolRow] = await lines('lbpool', 'defaults');
     assert.deepEqual(poolHeads, ['NAME', 'READY', 'DIRECTORS', 'VIPS', 'USED', 'FREE', 'METHOD', 'SCHEDULER', 'AGE']);
-    assert.deepEqual(poolRow?.slice(0, -1), [
-      'defaults',
-      'True',
-      '1/1',
-      '1',
-      '3',
-      '18446744073709551619',
-      'DirectRouting',
-      'mh',
-    ]);
+    assert.deepEqual(poolRow?.slice(0, -1), ['defaults', 'True', '1/1', '1', '3', '~2^64', 'DirectRouting', 'mh']);
     const [directorHeads, directorRow] = await lines('dir', 'defaults');
     assert.deepEqual(directorHeads, ['NAME', 'READY', 'ADDRESS', 'STATE', 'KERNEL', 'VIPS', 'INSYNC', 'AGE']);
     assert.deepEqual(directorRow?.slice(0, -1), ['defaults', 'True', '192.0.2.11', 'Active', '6.1.0', '1', 'True']);

@@ -64,6 +64,7 @@ describe('the installation, config/default', function () {
     ['default', 'list', 'namespaces'],
     ['default', 'watch', 'loadbalancerpools.ipvs-operator.io'],
     ['default', 'get', 'directors.ipvs-operator.io'],
+    ['default', 'patch', 'loadbalancerpools.ipvs-operator.io'], // its finalizer
     ['default', 'patch', 'loadbalancerpools.ipvs-operator.io/status'],
     ['default', 'patch', 'directors.ipvs-operator.io/status'],
     ['default', 'create', 'events.events.k8s.io'],
@@ -82,7 +83,8 @@ describe('the installation, config/default', function () {
     ['default', 'create', 'services'],
     ['default', 'delete', 'services'],
     ['default', 'update', 'leases.coordination.k8s.io'],
-    ['default', 'patch', 'loadbalancerpools.ipvs-operator.io'],
+    ['default', 'delete', 'loadbalancerpools.ipvs-operator.io'],
+    ['default', 'patch', 'directors.ipvs-operator.io'],
     ['default', 'delete', 'directors.ipvs-operator.io'],
     ['default', 'patch', 'nodes'],
     ['default', 'get', 'pods'],

@@ -134,9 +134,9 @@ describe('the role that the operator is installed with', function () {
     }
   });
 
-  it('may not change a spec of ours, nor delete anything', async () => {
-    const patch = { spec: { paused: true } };
-    const path = '/apis/ipvs-operator.io/v1alpha1/loadbalancerpools/public';
+  it('may not change a Director, nor delete anything', async () => {
+    const patch = { spec: { state: 'Drained' } };
+    const path = '/apis/ipvs-operator.io/v1alpha1/directors/front-1';
     const answer = await api.patch(path, 'application/merge-patch+json', patch);
     assert.equal(answer.ok ? 200 : answer.status, 403);
     const review = {

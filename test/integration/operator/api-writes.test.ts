@@ -45,7 +45,11 @@ describe('what the operator writes to the API server', function () {
     }
     const { 'create events': events, ...others } = tally(writesBesideStatuses());
     assert.equal(events, NAMES.length);
-    assert.deepEqual(others, { 'patch services': NAMES.length, 'patch services/status': NAMES.length });
+    assert.deepEqual(others, {
+      'patch loadbalancerpools': 1, // its finalizer, with the first Service
+      'patch services': NAMES.length,
+      'patch services/status': NAMES.length,
+    });
   });
 
   it('is nothing for a change of endpoints', async () => {
