@@ -3,6 +3,7 @@ import { type DampedWeights, dampWeights, type SentWeights } from '../core/dampe
 import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
 import { reservedAddresses } from '../core/reserved-addresses.ts';
 import type { DirectorConfirmation } from '../core/service-status.ts';
+import { type SentNodes, type SettledNodes, settleNodes } from '../core/settled-nodes.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
@@ -21,7 +22,7 @@ export interface Placement {
   readonly problems: readonly string[];
   readonly portProblems: readonly PortProblem[];
   readonly notes: readonly string[];
-  /** In how many milliseconds to place it again, because weights wait. */
+  /** In how many milliseconds to place it again, because weights or nodes wait. */
   readonly dueMs?: number;
   /** A director has not said yet whether it can be reached: too early to tell people anything about it. */
   readonly undecided: boolean;
@@ -51,6 +52,8 @@ export class ServicePlacement {
 
   /** What was asked for last, and when. */
   readonly #sent = new Map<ServiceKey, SentWeights>();
+  /** The same, of Services whose nodes wait for their kube-proxy. */
+  readonly #settling = new Map<ServiceKey, SentNodes>();
 
   constructor(parts: PlacementParts) {
     this.#parts = parts;
@@ -101,7 +104,9 @@ export class ServicePlacement {
     });
     // With a problem nothing is published, and what is not published has no business on a director; what is goes on as it can.
     if (problems.length > 0 && service.ingress.length === 0) return this.#freeze(service, pool, problems);
-    const { virtualServers, dueMs } = this.#damped(key, wanted);
+    const settled = this.#settled(service, pool, wanted);
+    const { virtualServers, dueMs: weightsDueMs } = this.#damped(key, settled.virtualServers);
+    const dueMs = Math.min(settled.dueMs ?? Number.POSITIVE_INFINITY, weightsDueMs ?? Number.POSITIVE_INFINITY);
     const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
     const unpublished = addresses.filter((address) => !isPublished(address));
@@ -132,7 +137,7 @@ export class ServicePlacement {
       problems,
       portProblems,
       notes,
-      ...(dueMs !== undefined && { dueMs }),
+      ...(Number.isFinite(dueMs) && { dueMs }),
       undecided: chosen.some(isUndecided),
       assigned: true,
       vacated:
@@ -186,8 +191,21 @@ export class ServicePlacement {
   /** The Service is gone from every director, and this has been acted on. */
   forget(key: ServiceKey): void {
     this.#sent.delete(key);
+    this.#settling.delete(key);
     this.#bornHere.delete(key);
     for (const { lane } of this.#parts.fleet.members()) lane.forget(key);
+  }
+
+  /** Only a node whose kube-proxy serves local endpoints alone has to wait for it. */
+  #settled(service: LoadBalancedService, pool: AddressPool, wanted: readonly VirtualServer[]): SettledNodes {
+    const { key, externalTrafficPolicy, overrides } = service;
+    if (externalTrafficPolicy !== 'Local' || (overrides.backends ?? pool.balancing.backends) !== 'Nodes') {
+      this.#settling.delete(key);
+      return { virtualServers: wanted, waiting: new Map() };
+    }
+    const settled = settleNodes(this.#settling.get(key), wanted, this.#parts.clock.monotonic());
+    this.#settling.set(key, settled);
+    return settled;
   }
 
   #damped(key: ServiceKey, wanted: readonly VirtualServer[]): DampedWeights {

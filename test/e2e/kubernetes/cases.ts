@@ -27,11 +27,11 @@ const CASES: readonly Omit<Case, 'id'>[] = [
   { title: 'moves a UDP flow to a pod on another node', run: (stage) => movesUdpFlow(stage, 'different nodes') },
   { title: 'moves a UDP flow to a pod on the same node', run: (stage) => movesUdpFlow(stage, 'same node') },
   {
-    title: 'loses at most 5 % of new connections in rolling updates, policy Cluster',
+    title: 'loses at most 1 % of new connections in rolling updates, policy Cluster',
     run: async (stage) => mostWereAnswered((await updated(stage)).Cluster),
   },
   {
-    title: 'loses at most 5 % of new connections in rolling updates, policy Local',
+    title: 'loses at most 1 % of new connections in rolling updates, policy Local',
     run: async (stage) => mostWereAnswered((await updated(stage)).Local),
   },
   { title: 'has a health check port with policy Local, and shows the client', run: showsClients },

@@ -6,8 +6,8 @@ import { cluster, lab } from '../world.ts';
 import type { Stage } from './stage.ts';
 
 const UPDATES = 5;
-/** What Kubernetes asserts; 99 % is its goal and ours, and the number that is printed. */
-const SHARE = 0.95;
+/** What Kubernetes asks for is 95 %, and 99 % is its goal. */
+const SHARE = 0.99;
 const POLICIES = ['Cluster', 'Local'] as const;
 export type RollingUpdates = Readonly<Record<(typeof POLICIES)[number], readonly LoopReport[]>>;
 
@@ -42,7 +42,7 @@ export async function updatesUnderLoad(stage: Stage): Promise<RollingUpdates> {
   return { Cluster: reports[0] ?? [], Local: reports[1] ?? [] };
 }
 
-/** At least as many of the requests were answered as Kubernetes asks for; says how many. */
+/** At least 99 % of the requests were answered; says how many. */
 export function mostWereAnswered(reports: readonly LoopReport[]): void {
   for (const { requests, failures, slowestMs } of reports) {
     const said = `${requests - failures.length} of ${requests} requests answered, the slowest after ${slowestMs} ms`;
