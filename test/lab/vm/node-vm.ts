@@ -64,7 +64,8 @@ async function nodeArchive(options: NodeVmOptions, keys: VmKeys): Promise<Archiv
       LAB_CONTROLPLANE: controlplane,
       LAB_GUE_PORT: String(GUE_PORT),
     }),
-    { kind: 'file', path: controlplane.replace(/^\/+/, ''), mode: 0o755, data: await readFile(controlplane) },
+    // The role gives it the path that it has outside, which may lie below a file system that the machine mounts at boot, such as /tmp.
+    { kind: 'file', path: 'lab/controlplane', mode: 0o755, data: await readFile(controlplane) },
     // Below /lab, because /run is a file system of its own that is mounted at boot; the role puts them in place.
     ...Object.entries(files).map(([path, contents]) => textEntry(`lab/run/${path}`, contents, 0o600)),
   ];

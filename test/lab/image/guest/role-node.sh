@@ -20,6 +20,7 @@ mount --bind /proc/1/ns/net "/run/netns/$LAB_NAME"
 mv /lab/run/* /run/lab/
 mkdir -p /run/lab/nodes && mv "/run/lab/$LAB_NAME.json" /run/lab/nodes/
 nft -f /run/lab/missed.nft
+mkdir -p "${LAB_CONTROLPLANE%/*}" && ln -s /lab/controlplane "$LAB_CONTROLPLANE"
 
 (
   while :; do
