@@ -153,6 +153,7 @@ func (e *environment) hello() wire.Hello {
 		hello.Capabilities.ForwardingMethods = []string{ipvs.DirectRouting.String(), ipvs.Masquerading.String(), ipvs.Tunneling.String(), ipvs.Local.String()}
 		hello.Capabilities.TunnelTypes = host.TunnelTypes(e.facts.Kernel)
 		hello.Capabilities.Families = e.facts.Families
+		hello.Capabilities.Features = wire.Features
 	} else {
 		problem(describeProbe(err))
 	}

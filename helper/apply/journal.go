@@ -118,6 +118,7 @@ func (j *job) accepted() (journal.Told, error) {
 			continue
 		}
 		virtualServer := sent[wireKey(key)]
+		virtualServer.Gone = nil
 		if refused[key] { // of its deletions: what it keeps is what stays
 			virtualServer = withRealServers(virtualServer, wanted, j.seen.VirtualServers[key])
 		}

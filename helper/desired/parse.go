@@ -89,7 +89,8 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 			return table.VirtualServer{}, fmt.Errorf("real server %s is listed twice", virtualServer.Destinations[index].DestinationKey)
 		}
 	}
-	return virtualServer, nil
+	virtualServer.Gone, err = parseGone(virtualServer, sent.Gone)
+	return virtualServer, err
 }
 
 // Describe names a key as it was sent, valid or not, in the form of ServiceKey.String.

@@ -55,6 +55,8 @@ type Change struct {
 	Before *Before
 	// Deadline of a drain that begins, in words.
 	Deadline string
+	// Gone is why a real server is deleted at once instead of draining.
+	Gone bool
 }
 
 // Before is the entry that an edit replaces, as it was read.
@@ -98,6 +100,9 @@ func (c Change) Sentence() string {
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
+		if c.Gone {
+			return fmt.Sprintf("delete real server %s from %s at once: it is gone", c.Destination.DestinationKey, c.Object())
+		}
 		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, c.Object())
 	case DrainRealServer:
 		return fmt.Sprintf("drain real server %s of %s: weight %d to 0, delete it when nothing is left on it, at the latest at %s",

@@ -16,12 +16,14 @@ func (o Ownership) Draining(virtualServer ipvs.ServiceKey, realServer ipvs.Desti
 	return draining
 }
 
-// planLeaving lets a real server that is no longer wanted drain, or deletes it when it gets no time. The term is fixed when
+// planLeaving lets a real server that is no longer wanted drain, or deletes it when it gets no time or is gone. The term is fixed when
 // the drain begins; a request can shorten it, and never extends it.
 func (p *planner) planLeaving(wanted table.VirtualServer, leaving ipvs.Destination) {
 	key := drain.Key{VirtualServer: wanted.ServiceKey, RealServer: leaving.DestinationKey}
 	term, draining := p.owned.Drains[key]
 	switch {
+	case wanted.Drain > 0 && wanted.IsGone(leaving.DestinationKey):
+		p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: wanted.Service, Destination: leaving, Gone: true})
 	case wanted.Drain == 0:
 		p.add(Change{Kind: DeleteRealServer, Phase: PhaseDeleteRealServers, Service: wanted.Service, Destination: leaving})
 	case !draining:
@@ -67,6 +69,9 @@ func (p *planner) settleDrains() {
 		virtualServer, listed := wanted[key.VirtualServer]
 		if _, stays := virtualServer.Destination(key.RealServer); stays {
 			p.plan.Returned = append(p.plan.Returned, key)
+			continue
+		}
+		if virtualServer.IsGone(key.RealServer) {
 			continue
 		}
 		if p.owned.Owns(key.VirtualServer) && (alone[key.VirtualServer] || listed && virtualServer.Drain > 0) {

@@ -283,10 +283,16 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 }
 
 // limitDeletions takes all deletions out of the plan when there are more than the policy allows: which of them would be
-// right nobody can know here. A drain counts when it begins: it is a deletion, only later.
+// right nobody can know here. A drain counts when it begins, and not when it ends: it is a deletion, only later.
 func (p *planner) limitDeletions() {
 	isDeletion := func(change Change) bool {
-		return change.Kind == DeleteVirtualServer || change.Kind == DeleteRealServer || change.Kind == DrainRealServer
+		switch change.Kind {
+		case DeleteVirtualServer, DrainRealServer:
+			return true
+		case DeleteRealServer:
+			return !p.owned.Draining(change.Service.ServiceKey, change.Destination.DestinationKey)
+		}
+		return false
 	}
 	count := 0
 	for _, change := range p.plan.Changes {

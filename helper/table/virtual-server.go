@@ -19,7 +19,12 @@ type VirtualServer struct {
 	// Drain is how long a destination that leaves may stay at weight 0. The kernel does not know it; it never counts as a
 	// difference.
 	Drain time.Duration
+	// Gone are destinations that do not drain when they leave, because nobody is there any more. No difference either.
+	Gone []ipvs.DestinationKey
 }
+
+// IsGone reports whether the destination does not drain.
+func (v VirtualServer) IsGone(key ipvs.DestinationKey) bool { return slices.Contains(v.Gone, key) }
 
 // New puts the destinations into canonical order.
 func New(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {

@@ -21,7 +21,7 @@ func example(t *testing.T, name string) []byte {
 
 func TestRequestExamples(t *testing.T) {
 	web := VirtualServer{Key: Key{Address: "203.0.113.10", Port: 80, Protocol: "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, DrainSeconds: 30, RealServers: []RealServer{
-		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0, Tunnel{}}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0, Tunnel{}}}}
+		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0, Tunnel{}}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0, Tunnel{}}}, Gone: []Endpoint{{"192.0.2.23", 80}}}
 	tls := VirtualServer{Key: Key{Address: "2001:db8::10", Port: 443, Protocol: "TCP"}, Scheduler: "wlc", SchedulerFlags: []string{}, Persistence: &Persistence{10800, 128, ""},
 		RealServers: []RealServer{{"2001:db8:0:1::21", 30443, 3, "Masquerading", 1000, 800, Tunnel{}}}}
 	marked := VirtualServer{Key: Key{FirewallMark: 7, Family: "IPv4"}, Scheduler: "wlc", SchedulerFlags: []string{},

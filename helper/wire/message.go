@@ -37,7 +37,12 @@ type Capabilities struct {
 	// TunnelTypes that this kernel keeps; an older one makes plain ipip of the others without a word.
 	TunnelTypes []string `json:"tunnelTypes,omitempty"`
 	Families    []string `json:"families"`
+	// Features are what requests may use beyond the first form of this version of the protocol; see Features.
+	Features []string `json:"features,omitempty"`
 }
+
+// Features are those of this helper: "gone", a virtual server may name real servers that are gone.
+var Features = []string{"gone"}
 
 // Fence is the pair that orders writers: the operator's Lease transition count, then its own counter.
 type Fence struct {
@@ -90,6 +95,14 @@ type VirtualServer struct {
 	// DrainSeconds is how long a real server that is no longer listed may stay at weight 0; 0 removes it at once.
 	DrainSeconds int64        `json:"drainSeconds,omitempty"`
 	RealServers  []RealServer `json:"realServers"`
+	// Gone are real servers that nobody answers at any more: they do not drain. It is news, not state: the journal never has it.
+	Gone []Endpoint `json:"gone,omitempty"`
+}
+
+// Endpoint names a real server of a virtual server. Values are not validated yet.
+type Endpoint struct {
+	Address string `json:"address"`
+	Port    int64  `json:"port"`
 }
 
 // RealServer is one destination as the operator wants it. Values are not validated yet.

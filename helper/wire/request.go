@@ -110,6 +110,12 @@ type sentVirtualServer struct {
 	OnePacket      *bool             `json:"onePacket"`
 	DrainSeconds   *int64            `json:"drainSeconds"`
 	RealServers    *[]sentRealServer `json:"realServers"`
+	Gone           []sentEndpoint    `json:"gone"`
+}
+
+type sentEndpoint struct {
+	Address *string `json:"address"`
+	Port    *int64  `json:"port"`
 }
 
 type sentRealServer struct {
@@ -289,6 +295,12 @@ func (sent sentVirtualServer) complete() (VirtualServer, error) {
 			return VirtualServer{}, fmt.Errorf("realServers[%d]: %w", index, err)
 		}
 		virtualServer.RealServers = append(virtualServer.RealServers, complete)
+	}
+	for index, gone := range sent.Gone {
+		if gone.Address == nil || gone.Port == nil {
+			return VirtualServer{}, fmt.Errorf("gone[%d]: %w", index, missing("address or port"))
+		}
+		virtualServer.Gone = append(virtualServer.Gone, Endpoint{Address: *gone.Address, Port: *gone.Port})
 	}
 	return virtualServer, nil
 }

@@ -6,7 +6,10 @@ import type { HelperHello } from './ports.ts';
 /** It is looked at again so often, from memory: a new session brings new capabilities, and the whole table is sent anyway. */
 const LOOK_AGAIN_MS = 30_000;
 
-/** What can be sent to a director, and why the rest cannot: that is known before anything is written. */
+/**
+ * What can be sent to a director, and why the rest cannot: that is known before anything is written. A helper that has not heard of real
+ * servers that are gone is not told of them: it would refuse the request, and without that word it lets them drain.
+ */
 export function sieve(
   virtualServers: readonly VirtualServer[],
   { capabilities }: HelperHello,
@@ -21,5 +24,11 @@ export function sieve(
     failures.set(text, { class: 'permanent', message: `${text}: ${cause}`, retryAt, untouched: true, notOurs: false });
     return false;
   });
-  return { possible, failures };
+  const knowsGone = capabilities.features?.includes('gone') === true;
+  return { possible: knowsGone ? possible : possible.map(withoutGone), failures };
+}
+
+function withoutGone(virtualServer: VirtualServer): VirtualServer {
+  const { gone: _, ...rest } = virtualServer;
+  return rest;
 }

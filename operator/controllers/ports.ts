@@ -167,6 +167,8 @@ export interface HelperHello {
     /** Tunnel types that the director's kernel keeps; absent from helpers that do not tell. */
     readonly tunnelTypes?: readonly string[];
     readonly families: readonly string[];
+    /** What requests may use beyond the first form of the protocol's version; absent from helpers that know none of it. */
+    readonly features?: readonly string[];
   };
   readonly problems: readonly string[];
 }

@@ -60,6 +60,13 @@ export interface VirtualServerKey {
   readonly protocol: Protocol;
 }
 
+/** The identity of a real server inside its virtual server. */
+export interface Endpoint {
+  readonly address: IpAddress;
+  /** 1 … 65535. */
+  readonly port: number;
+}
+
 /** One destination of a virtual server. Identity inside it: (address, port). */
 export interface RealServer {
   readonly address: IpAddress;
@@ -99,6 +106,8 @@ export interface VirtualServer extends VirtualServerKey {
   /** Greatest TCP segment that is announced, 536 … 65495 bytes; TCP only. */
   readonly mssClamp?: number;
   readonly realServers: readonly RealServer[];
+  /** Those that have left and do not drain, because they are dead. News for the director, no part of its table; absent: none. */
+  readonly gone?: readonly Endpoint[];
 }
 
 /** Text form of a key, `TCP 203.0.113.10:80` or `UDP [2001:db8::1]:53`: unique, and what people read in messages. */

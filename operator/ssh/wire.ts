@@ -47,7 +47,7 @@ function wireHost({ sysctls, timeouts }: HostSettings): object {
 
 function wireVirtualServer(virtualServer: VirtualServer): object {
   const { scheduler, schedulerFlags, persistence, onePacket, drainSeconds, realServers } = virtualServer;
-  const { masquerade, sourceRanges, mssClamp } = virtualServer;
+  const { masquerade, sourceRanges, mssClamp, gone } = virtualServer;
   return {
     ...wireKey(virtualServer),
     scheduler,
@@ -61,6 +61,7 @@ function wireVirtualServer(virtualServer: VirtualServer): object {
     ...(sourceRanges !== undefined && { sourceRanges }),
     ...(mssClamp !== undefined && { mssClamp }),
     realServers: realServers.map(wireRealServer),
+    ...(gone && { gone: gone.map(({ address, port }) => ({ address, port })) }),
   };
 }
 
@@ -167,6 +168,7 @@ const hello = z.object({
     forwardingMethods: z.array(word),
     tunnelTypes: z.array(word).exactOptional(),
     families: z.array(word),
+    features: z.array(word).exactOptional(),
   }),
   problems: z.array(sentence),
 }) satisfies z.ZodType<HelperHello>;

@@ -99,6 +99,14 @@ export function removalOf(object: string, real: RealServer): PlannedChange {
   return { kind: 'deleteRealServer', phase: 'removed real servers', object, sentence, realServer: nameOf(real) };
 }
 
+/** Of one that is gone: no drain. */
+export function removalAtOnceOf(object: string, real: RealServer): PlannedChange {
+  return {
+    ...removalOf(object, real),
+    sentence: `delete real server ${nameOf(real)} from ${object} at once: it is gone`,
+  };
+}
+
 /** Instead of a removal: to weight 0. */
 export function drainOf(object: string, real: RealServer): PlannedChange {
   const sentence = `drain real server ${nameOf(real)} of ${object}: weight ${real.weight} to 0`;

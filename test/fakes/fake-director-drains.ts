@@ -1,12 +1,13 @@
 import {
   compareRealServers,
+  type Endpoint,
   formatEndpoint,
   formatVirtualServerKey,
   type RealServer,
   type VirtualServer,
   type VirtualServerKey,
 } from '../../operator/model/virtual-server.ts';
-import { drainOf, type PlannedChange, removalOf, returnOf } from './fake-director-changes.ts';
+import { drainOf, type PlannedChange, removalAtOnceOf, removalOf, returnOf } from './fake-director-changes.ts';
 
 /** As in helper/drain: also without a connection a real server stays so long. */
 const MINIMUM_STAY_MS = 2_000;
@@ -53,14 +54,19 @@ export class FakeDirectorDrains {
     const object = formatVirtualServerKey(desired);
     const drains = this.#leaving.get(object);
     const wanted = new Set(desired.realServers.map(nameOf));
+    const gone = new Set(desired.gone?.map(nameOf));
     const planned = changes.map((change) => {
       const leaving = change.kind === 'addRealServer' ? drains?.get(change.realServer ?? '') : undefined;
       if (leaving !== undefined) return returnOf(object, leaving.real);
       if (change.kind !== 'deleteRealServer' || desired.drainSeconds === 0) return change;
-      const gone = present?.realServers.find((each) => nameOf(each) === change.realServer);
-      return gone === undefined ? change : drainOf(object, gone);
+      const left = present?.realServers.find((each) => nameOf(each) === change.realServer);
+      if (left === undefined) return change;
+      return gone.has(nameOf(left)) ? removalAtOnceOf(object, left) : drainOf(object, left);
     });
-    if (desired.drainSeconds > 0) return planned;
+    if (desired.drainSeconds > 0) {
+      const dead = [...(drains?.values() ?? [])].filter(({ real }) => gone.has(nameOf(real)));
+      return [...planned, ...dead.map(({ real }) => removalAtOnceOf(object, real))];
+    }
     const atOnce = [...(drains?.values() ?? [])].filter(({ real }) => !wanted.has(nameOf(real)));
     return [...planned, ...atOnce.map(({ real }) => removalOf(object, real))];
   }
@@ -69,14 +75,15 @@ export class FakeDirectorDrains {
   carryOut(desired: VirtualServer, present: VirtualServer | undefined): void {
     const object = formatVirtualServerKey(desired);
     const wanted = new Set(desired.realServers.map(nameOf));
+    const gone = new Set(desired.gone?.map(nameOf));
     const drains = this.#leaving.get(object) ?? new Map<string, Leaving>();
     const longest = desired.drainSeconds * 1000;
     for (const [name, each] of drains) {
-      if (wanted.has(name) || longest === 0) drains.delete(name);
+      if (wanted.has(name) || gone.has(name) || longest === 0) drains.delete(name);
       else drains.set(name, { ...each, deadline: Math.min(each.deadline, each.since + longest) });
     }
     for (const real of present?.realServers ?? []) {
-      if (wanted.has(nameOf(real)) || longest === 0) continue;
+      if (wanted.has(nameOf(real)) || gone.has(nameOf(real)) || longest === 0) continue;
       const since = this.#now();
       drains.set(nameOf(real), { real: { ...real, weight: 0 }, since, deadline: since + longest });
     }
@@ -100,6 +107,6 @@ export class FakeDirectorDrains {
   }
 }
 
-function nameOf(real: RealServer): string {
-  return formatEndpoint(real.address, real.port);
+function nameOf({ address, port }: Endpoint): string {
+  return formatEndpoint(address, port);
 }

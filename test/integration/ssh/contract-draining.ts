@@ -64,6 +64,21 @@ export function drainingCases(at: CaseSubject): void {
       assert.deepEqual([kinds(result), result.counts.draining], [[`deleteRealServer ${WEB}`], 0]);
     });
 
+    it('is spared to one that is gone, before it began and while it lasts', async () => {
+      const { address, port } = aRealServer({ address: '192.0.2.22' });
+      const bereaved = { ...one, gone: [{ address, port }] };
+      await put(at.session, both);
+      const result = await put(at.session, bereaved);
+      assert.deepEqual([kinds(result), result.counts.draining], [[`deleteRealServer ${WEB}`], 0]);
+      await put(at.session, both);
+      await put(at.session, one);
+      const ended = await put(at.session, bereaved);
+      assert.deepEqual([kinds(ended), ended.counts.draining], [[`deleteRealServer ${WEB}`], 0]);
+      assert.match(ended.changes[0]?.sentence ?? '', /at once: it is gone$/);
+      await assertSettled(at.session, ended, bereaved);
+      assert.equal(ended.tableHash, (await put(at.session, one)).tableHash);
+    });
+
     it('is told by a dry run, and not begun', async () => {
       await put(at.session, both);
       const planned = accepted(await at.session.apply(applyRequest({ virtualServers: [one], dryRun: true })));

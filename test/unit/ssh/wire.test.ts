@@ -45,6 +45,7 @@ const applyRequest: ApplyRequest = {
       schedulerFlags: ['mh-fallback', 'mh-port'],
       drainSeconds: 30,
       realServers: [aRealServer(), aRealServer({ address: '192.0.2.22' })],
+      gone: [{ address: '192.0.2.23' as IpAddress, port: 80 }],
     }),
     aVirtualServer({
       address: '2001:db8::10',
