@@ -1,12 +1,13 @@
 import './hooks.ts';
 import assert from 'node:assert/strict';
 import { OPERATOR_NAMESPACE } from '../lab/lab.ts';
+import { ed25519KeyPair } from '../lab/ssh-key.ts';
 import { undisturbed } from './bystander.ts';
 import { untilCondition, untilDescribed } from './described.ts';
 import { placesOf } from './installation.ts';
 import { director, type Manifest, pool, secret, service } from './manifests.ts';
 import { Scene } from './scene.ts';
-import { Strangers, sshKeyPair } from './strangers.ts';
+import { Strangers } from './strangers.ts';
 import { cluster, lab } from './world.ts';
 
 /**
@@ -63,7 +64,7 @@ describe('bad input in a Director', function () {
     {
       name: 'Secret with a damaged private key',
       objects: () => [
-        keySecret('hopeless-key', sshKeyPair('damaged').private.replace(/\n[^-\n]+\n/, '\n')),
+        keySecret('hopeless-key', ed25519KeyPair('damaged').private.replace(/\n[^-\n]+\n/, '\n')),
         hopeless({ credentials: { secretName: 'hopeless-key' } }),
       ],
       reason: 'BadPrivateKey',
@@ -81,7 +82,7 @@ describe('bad input in a Director', function () {
     {
       name: 'key that the host does not know',
       objects: () => [
-        keySecret('hopeless-key', sshKeyPair('a stranger').private),
+        keySecret('hopeless-key', ed25519KeyPair('a stranger').private),
         hopeless({ credentials: { secretName: 'hopeless-key' } }),
       ],
       reason: 'AuthenticationFailed',
@@ -89,7 +90,7 @@ describe('bad input in a Director', function () {
     },
     {
       name: 'host key that is not the pinned one',
-      objects: () => [hopeless({ hostKeys: [sshKeyPair('another host').public] })],
+      objects: () => [hopeless({ hostKeys: [ed25519KeyPair('another host').public] })],
       reason: 'HostKeyMismatch',
       says: /host key not trusted: the host offers ssh-ed25519/,
     },

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import ssh2 from 'ssh2';
 import { ROUTER } from '../lab/addresses.ts';
 import { DIRECTOR_USER } from '../lab/image/base-image.ts';
 import type { Lab } from '../lab/lab.ts';
@@ -70,11 +69,6 @@ export class Strangers {
     for (const server of this.#servers) server.close();
     await this.#host.exec(`kill $(cat ${FOLDER}/*.pid); rm -rf ${FOLDER}`);
   }
-}
-
-/** A fresh key pair, private and public in OpenSSH format. */
-export function sshKeyPair(comment: string): { readonly private: string; readonly public: string } {
-  return ssh2.utils.generateKeyPairSync('ed25519', { comment });
 }
 
 function sshd(port: number, keys: string): string {
