@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock, EventRecorder, Log, ObjectReference } from '../controllers/ports.ts';
+import { withoutCounts } from '../lib/without-counts.ts';
 import { API_GROUP, API_VERSION } from '../model/names.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import { EventQueue } from './event-queue.ts';
@@ -29,9 +30,9 @@ export function createEventRecorder(options: EventRecorderOptions): StoppableEve
 }
 
 export const REPORTING_CONTROLLER = `${API_GROUP}/ipvs-operator`;
-/** Equal events within this time become one with a count; as in client-go's tools/events. */
+/** The same trouble within this time is one series; as in client-go's tools/events. */
 const SERIES_LIFE_MS = 6 * 60_000;
-/** A growing count is written this often. */
+/** How often a series may be told. */
 const SERIES_WRITE_MS = 60_000;
 const BUCKET_SIZE = 50;
 const REFILL_PER_SECOND = 10;
@@ -39,17 +40,21 @@ const STOP_WITHIN_MS = 2_000;
 /** Limits of events.k8s.io/v1 on `note` and `reason`, in bytes. */
 const NOTE_LIMIT = 1_024;
 
-/** One event that may come again. */
+/** The same trouble of one object, however often: what is equal but for the counts in its words. */
 interface Series {
   /** Its key among the series. */
   readonly key: string;
+  readonly about: ObjectReference;
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
   readonly namespace: string;
-  readonly name: string;
-  readonly event: unknown;
+  /** The newest words. */
+  note: string;
   count: number;
+  readonly firstSeen: number;
   lastSeen: number;
-  /** What the API server knows: undefined until the event is written, then the count. */
-  writtenCount?: number;
+  /** What the API server knows: undefined until an event is written. Its note can never be changed, so that other words are another event. */
+  written?: { readonly name: string; readonly note: string; readonly count: number };
   writtenAt: number;
 }
 
@@ -61,7 +66,7 @@ class AggregatingRecorder implements StoppableEventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #series = new Map<string, Series>();
   readonly #queue = new EventQueue<Series>();
-  readonly #pacer: TroublePacer;
+  readonly #pacer: TroublePacer<Series>;
   #tokens = BUCKET_SIZE;
   #refilledAt: number;
   #working: Promise<void> | undefined;
@@ -72,22 +77,35 @@ class AggregatingRecorder implements StoppableEventRecorder {
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
-    this.#pacer = new TroublePacer(options.clock, () => options.onUnwritten?.('folded'));
+    this.#pacer = new TroublePacer<Series>({
+      clock: options.clock,
+      say: (series) => this.#enqueue(series),
+      onFolded: (series) => {
+        this.#series.delete(series.key);
+        options.onUnwritten?.('folded');
+      },
+    });
     this.#refilledAt = options.clock.monotonic();
   }
 
   record(about: ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string): void {
     if (this.#stopped) return;
     const now = this.#options.clock.now();
-    const key = JSON.stringify([about.kind, about.uid, type, reason, message]);
+    const note = shortened(message);
+    const key = JSON.stringify([about.kind, about.uid, type, reason, withoutCounts(note)]);
     const known = this.#series.get(key);
     if (known !== undefined && now - known.lastSeen < SERIES_LIFE_MS) {
       known.count += 1;
       known.lastSeen = now;
+      known.note = note;
       return;
     }
-    const begin = () => this.#begin(this.#newSeries(about, type, reason, message, key, now));
-    this.#pacer.say(JSON.stringify([about.kind, about.uid, reason]), begin);
+    // Events of cluster-scoped objects live in `default`, where kubectl describe looks for them.
+    const namespace = about.kind === 'Service' ? about.namespace : 'default';
+    const times = { count: 1, firstSeen: now, lastSeen: now, writtenAt: now };
+    const series: Series = { key, about, type, reason, namespace, note, ...times };
+    this.#series.set(key, series);
+    this.#pacer.take(JSON.stringify([about.kind, about.uid, reason]), series);
     this.#wakeLater();
   }
 
@@ -109,51 +127,12 @@ class AggregatingRecorder implements StoppableEventRecorder {
     this.#queue.clear();
   }
 
-  #newSeries(
-    about: ObjectReference,
-    type: 'Normal' | 'Warning',
-    reason: string,
-    message: string,
-    key: string,
-    now: number,
-  ): Series {
-    const service = about.kind === 'Service';
-    // Events of cluster-scoped objects live in `default`, where kubectl describe looks for them.
-    const namespace = service ? about.namespace : 'default';
-    const name = `${about.name}.${createHash('sha256').update(`${key}${now}`).digest('hex').slice(0, 16)}`;
-    const event = {
-      apiVersion: 'events.k8s.io/v1',
-      kind: 'Event',
-      metadata: { name, namespace },
-      eventTime: formatMicroTime(now),
-      reportingController: REPORTING_CONTROLLER,
-      reportingInstance: this.#options.instance.slice(0, 128),
-      action: 'Reconcile',
-      reason,
-      type,
-      note: shortened(message),
-      regarding: {
-        apiVersion: service ? 'v1' : `${API_GROUP}/${API_VERSION}`,
-        kind: about.kind,
-        name: about.name,
-        uid: about.uid,
-        ...(service && { namespace }),
-      },
-    };
-    return { key, namespace, name, event, count: 1, lastSeen: now, writtenAt: now };
-  }
-
-  #begin(series: Series): void {
-    this.#series.set(series.key, series);
-    this.#enqueue(series);
-  }
-
   #enqueue(series: Series): void {
     if (!this.#queue.add(series)) {
       this.#dropped += 1;
       this.#options.onUnwritten?.('dropped');
       // Nothing to add to: the next of its kind is tried as a new event.
-      if (series.writtenCount === undefined) this.#series.delete(series.key);
+      if (series.written === undefined) this.#series.delete(series.key);
       return;
     }
     this.#working ??= this.#work().finally(() => {
@@ -186,24 +165,51 @@ class AggregatingRecorder implements StoppableEventRecorder {
 
   async #write(series: Series): Promise<void> {
     const { api, clock, log } = this.#options;
-    const { count } = series;
+    const { count, note, written } = series;
     const path = `/apis/events.k8s.io/v1/namespaces/${series.namespace}/events`;
-    let answer: ApiAnswer;
-    if (series.writtenCount === undefined) answer = await api.create(path, series.event);
-    else {
-      const lastObservedTime = formatMicroTime(series.lastSeen);
-      const patch = { series: { count, lastObservedTime } };
-      answer = await api.patch(`${path}/${series.name}`, 'application/merge-patch+json', patch);
-    }
+    const name = written?.note === note ? written.name : this.#nameOf(series);
+    const answer: ApiAnswer =
+      name === written?.name
+        ? await api.patch(`${path}/${name}`, 'application/merge-patch+json', { series: repetition(series) })
+        : await api.create(path, this.#event(series, name));
     series.writtenAt = clock.now();
     if (answer.ok) {
-      series.writtenCount = series.writtenCount === undefined ? 1 : count;
+      series.written = { name, note, count };
       return;
     }
     this.#options.onUnwritten?.('failed');
-    log.warn('An event could not be written', { event: series.event, cause: answer.message });
+    log.warn('An event could not be written', { about: series.about, note, cause: answer.message });
     // Nothing to add to: the next of its kind is written as a new event.
-    if (series.writtenCount === undefined || answer.status === 404) this.#series.delete(series.key);
+    if (written === undefined || answer.status === 404) this.#series.delete(series.key);
+  }
+
+  #nameOf({ about, key, note, lastSeen }: Series): string {
+    return `${about.name}.${createHash('sha256').update(`${key}${note}${lastSeen}`).digest('hex').slice(0, 16)}`;
+  }
+
+  #event(series: Series, name: string): object {
+    const { about, type, reason, namespace, note, count, firstSeen } = series;
+    const service = about.kind === 'Service';
+    return {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name, namespace },
+      eventTime: formatMicroTime(firstSeen),
+      reportingController: REPORTING_CONTROLLER,
+      reportingInstance: this.#options.instance.slice(0, 128),
+      action: 'Reconcile',
+      reason,
+      type,
+      note,
+      regarding: {
+        apiVersion: service ? 'v1' : `${API_GROUP}/${API_VERSION}`,
+        kind: about.kind,
+        name: about.name,
+        uid: about.uid,
+        ...(service && { namespace }),
+      },
+      ...(count > 1 && { series: repetition(series) }),
+    };
   }
 
   #wakeLater(): void {
@@ -226,12 +232,16 @@ class AggregatingRecorder implements StoppableEventRecorder {
   #writeGrownSeries(): void {
     const now = this.#options.clock.now();
     for (const [key, series] of this.#series) {
-      const grown = series.writtenCount !== undefined && series.count > series.writtenCount;
+      const grown = series.written !== undefined && series.count > series.written.count;
       if (grown && now - series.writtenAt >= SERIES_WRITE_MS) this.#enqueue(series);
       else if (!grown && now - series.lastSeen >= SERIES_LIFE_MS) this.#series.delete(key);
     }
     if ((this.#series.size > 0 || !this.#pacer.isEmpty) && !this.#stopped) this.#wakeLater();
   }
+}
+
+function repetition({ count, lastSeen }: Series): object {
+  return { count, lastObservedTime: formatMicroTime(lastSeen) };
 }
 
 /** At most 1024 bytes of UTF-8, cut between characters. */

@@ -78,6 +78,21 @@ describe('events on a real API server', function () {
     assert.match(await plane.kubectl(['describe', 'service', 'again']), /PoolExhausted .*\(x5 over .*No free address/);
   });
 
+  it('whose counts change become another with the newest words and how often', async () => {
+    const uid = await makeService('counting');
+    const clock = new HurriedClock(100);
+    recorder = createEventRecorder({ api, clock, log, instance: 'operator-0' });
+    const about = { kind: 'Service', namespace: 'default', name: 'counting', uid } as const;
+    recorder.record(about, 'Warning', 'PoolExhausted', '1 of 9 waits.');
+    await until('the first is stored', async () => (await eventsAbout('counting')).length === 1);
+    for (let i = 2; i <= 5; i++) recorder.record(about, 'Warning', 'PoolExhausted', `${i} of 9 wait.`);
+    for (let i = 2; i <= 5; i++) recorder.record(about, 'Warning', 'PoolExhausted', `${i} of 9 waits.`);
+    await until('the newest words are stored', async () => (await eventsAbout('counting')).length === 3);
+    const text = await plane.kubectl(['describe', 'service', 'counting']);
+    assert.match(text, /PoolExhausted .*\(x5 over .*5 of 9 waits\./);
+    assert.match(text, /PoolExhausted .*\(x4 over .*5 of 9 wait\./);
+  });
+
   it('with long messages are cut to what the API takes', async () => {
     const uid = await makeService('long');
     recorder = createEventRecorder({ api, clock: systemClock, log, instance: 'operator-0' });

@@ -98,16 +98,56 @@ describe('the event recorder in fake time', () => {
     assert.equal(api.store.list('/apis/events.k8s.io/v1/namespaces/quiet/events').length, 1);
   });
 
-  it('tells a trouble that changes its words all the time five times, then once a minute with the newest', async () => {
+  it('tells a trouble whose counts change once a minute, in its newest words and with how often', async () => {
     for (let second = 0; second < 600; second++) {
-      recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', `attempt ${second}`);
+      recorder.record(
+        WEB,
+        'Warning',
+        'SyncLoadBalancerFailed',
+        `director lb-1 refuses 203.0.113.10 (attempt ${second})`,
+      );
+      await clock.advance(1_000);
+    }
+    assert.equal(api.calls.length, 11, 'the first, and one in each of ten minutes');
+    await clock.advance(60_000);
+    const newest = api.store.list(EVENTS).at(-1);
+    assert.equal(newest?.note, 'director lb-1 refuses 203.0.113.10 (attempt 599)');
+    assert.equal(asRecord(newest?.series).count, 600);
+    assert.equal(newest?.eventTime, '2026-01-01T00:00:00.000000Z');
+  });
+
+  it('tells a different trouble at once', async () => {
+    recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', 'director lb-1 refuses 203.0.113.10 (attempt 1)');
+    recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', 'director lb-2 refuses 203.0.113.10 (attempt 1)');
+    recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', 'director lb-1 refuses 203.0.113.11 (attempt 1)');
+    await clock.settle();
+    assert.equal(api.store.list(EVENTS).length, 3);
+  });
+
+  it('lets no two words of one reason take turns for more than one a minute each', async () => {
+    for (let second = 0; second < 600; second++) {
+      recorder.record(WEB, 'Warning', 'UnAvailableLoadBalancer', second % 2 === 0 ? 'no route' : 'no answer');
+      await clock.advance(1_000);
+    }
+    await clock.advance(60_000);
+    const counts = api.store.list(EVENTS).map(({ series }) => asRecord(series).count);
+    assert.deepEqual(counts, [300, 300]);
+    assert.ok(api.calls.length <= 22, `${api.calls.length} writes`);
+  });
+
+  it('tells a trouble that is new in every word five times, then once a minute the newest', async () => {
+    for (let second = 0; second < 600; second++) {
+      recorder.record(WEB, 'Warning', 'SyncLoadBalancerFailed', `refused by "${second}"`);
       await clock.advance(1_000);
     }
     await clock.advance(60_000);
     const notes = api.store.list(EVENTS).map(({ note }) => note);
-    assert.deepEqual(notes.slice(0, 5), ['attempt 0', 'attempt 1', 'attempt 2', 'attempt 3', 'attempt 4']);
+    assert.deepEqual(
+      notes.slice(0, 5),
+      [0, 1, 2, 3, 4].map((number) => `refused by "${number}"`),
+    );
     assert.ok(notes.length >= 14 && notes.length <= 16, `${notes.length} events in eleven minutes`);
-    assert.equal(notes.at(-1), 'attempt 599');
+    assert.equal(notes.at(-1), 'refused by "599"');
     assert.equal(unwritten.folded, 600 - notes.length);
   });
 
