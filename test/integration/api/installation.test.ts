@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 
 const config = (folder: string) => new URL(`../../../config/${folder}`, import.meta.url).pathname;
+/** Those that stand alone; the others are applied together. */
+const TOGETHER = ['kustomization.yaml', 'secret.yaml', 'directors.yaml', 'pool.yaml', 'service.yaml'];
+const SINGLE_SAMPLES = readdirSync(config('samples')).filter((file) => !TOGETHER.includes(file));
 const OPERATOR = 'system:serviceaccount:ipvs-system:ipvs-operator';
 
 interface Role {
@@ -64,7 +69,7 @@ describe('the installation, config/default', function () {
     ['default', 'list', 'namespaces'],
     ['default', 'watch', 'loadbalancerpools.ipvs-operator.io'],
     ['default', 'get', 'directors.ipvs-operator.io'],
-    ['default', 'patch', 'loadbalancerpools.ipvs-operator.io'], // its finalizer
+    ['default', 'patch', 'loadbalancerpools.ipvs-operator.io'], // its finalizer, and by policy nothing else of it
     ['default', 'patch', 'loadbalancerpools.ipvs-operator.io/status'],
     ['default', 'patch', 'directors.ipvs-operator.io/status'],
     ['default', 'create', 'events.events.k8s.io'],
@@ -86,6 +91,8 @@ describe('the installation, config/default', function () {
     ['default', 'delete', 'loadbalancerpools.ipvs-operator.io'],
     ['default', 'patch', 'directors.ipvs-operator.io'],
     ['default', 'delete', 'directors.ipvs-operator.io'],
+    ['default', 'patch', 'validatingadmissionpolicies.admissionregistration.k8s.io'],
+    ['default', 'delete', 'validatingadmissionpolicybindings.admissionregistration.k8s.io'],
     ['default', 'patch', 'nodes'],
     ['default', 'get', 'pods'],
     ['ipvs-system', 'create', 'pods'],
@@ -120,4 +127,16 @@ describe('the installation, config/default', function () {
       'service/web created',
     ]);
   });
+
+  for (const file of SINGLE_SAMPLES) {
+    it(`has a sample ${file} that the API server takes as it stands`, async () => {
+      const path = join(config('samples'), file);
+      const namespaces = parseAllDocuments(readFileSync(path, 'utf8')).flatMap(
+        (document) => (document.toJS() as { metadata: { namespace?: string } }).metadata.namespace ?? [],
+      );
+      for (const name of new Set(namespaces)) await plane.kubectl(['create', 'namespace', name]);
+      const strict = ['apply', '--dry-run=server', '--validate=strict', '-f', path];
+      assert.match(await plane.kubectl(strict), /created \(server dry run\)/);
+    });
+  }
 });
