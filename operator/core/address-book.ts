@@ -275,6 +275,10 @@ export class AddressBook {
   wakeable(): readonly ServiceKey[] {
     for (const address of this.#ledger.takeEased()) {
       this.#waiting.open(LINE.address(address));
+      for (const user of this.#ledger.users(address)) {
+        const sharingKey = this.#ledger.holding(user)?.sharingKey;
+        if (sharingKey !== undefined) this.#waiting.open(LINE.sharing(sharingKey));
+      }
       if (!this.#ledger.isFree(address)) continue;
       for (const pool of this.#poolsWith(address)) this.#waiting.open(LINE.freeAddress(pool, familyOf(address)));
     }
@@ -321,6 +325,7 @@ export class AddressBook {
       LINE.namespace(namespace),
       LINE.pool(request.pool),
       ...addresses.map(LINE.address),
+      ...(request.sharingKey === undefined ? [] : [LINE.sharing(request.sharingKey)]),
       ...pools.flatMap((pool) => families.map((family) => LINE.freeAddress(pool, family))),
       ...quotas.map((pool) => LINE.quota(pool, namespace)),
     ]);

@@ -7,6 +7,8 @@ export const LINE = {
   freeAddress: (pool: string, family: IpFamily) => `one ${family} of ${pool}`,
   quota: (pool: string, namespace: string) => `one quota of ${pool} for ${namespace}`,
   address: (address: IpAddress) => `address ${address}`,
+  /** A change of what is shared under the key. */
+  sharing: (key: string) => `sharing ${key}`,
   /** A change of that pool, or of any. */
   pool: (name: string | undefined) => `pool ${name ?? '*'}`,
   namespace: (name: string) => `namespace ${name}`,

@@ -95,7 +95,7 @@ export class StoredManifests {
     api.changeService(key, { ingress: parseServiceStatus(merged.status).ingress });
   }
 
-  /** What the API server of a dual-stack cluster fills in. */
+  /** What the API server of a dual-stack cluster fills in; a single entry of clusterIPs makes it one of a single family. */
   #completed(key: ServiceKey, spec: Json): Json {
     const policy = spec.ipFamilyPolicy ?? 'SingleStack';
     const given = spec.ipFamilies === undefined ? ['IPv4'] : asArray(spec.ipFamilies);
@@ -108,7 +108,7 @@ export class StoredManifests {
       clusterIP: '198.18.0.10',
       ...spec,
       ipFamilyPolicy: policy,
-      ipFamilies: policy === 'SingleStack' ? given : both,
+      ipFamilies: policy === 'SingleStack' || asArray(spec.clusterIPs).length === 1 ? given : both,
       ports: ports.map((port) => ({
         protocol: 'TCP',
         ...(allocates && { nodePort: this.#nodePort(key, asRecord(port)) }),
