@@ -21,10 +21,27 @@ func trafficSite(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t, realWorld(t))
 	s.policy = trafficPolicy
-	s.server.do(func() { // answers go back through the director, from a VIP as well as from an address of its own
+	s.holdVIPs(t, s.server, "server0", "192.0.2.1", "2001:db8:1::1")
+	s.server.do(func() { command(t, "ip", "addr", "add", "192.0.2.22/24", "dev", "uplink") })
+	return s
+}
+
+// secondServer is another real server beside the site's, on a cable of its own.
+func (s *site) secondServer(t *testing.T) *station {
+	t.Helper()
+	far := newStation(t)
+	s.cable(t, far, "server1", []string{"192.0.2.129/25", "2001:db8:1:0:8000::1/65"}, []string{"192.0.2.150/25", "2001:db8:1:0:8000::150/65"})
+	s.holdVIPs(t, far, "server1", "192.0.2.129", "2001:db8:1:0:8000::1")
+	return far
+}
+
+// holdVIPs makes a real server answer through the director, from a VIP as well as from an address of its own.
+func (s *site) holdVIPs(t *testing.T, far *station, cable, router4, router6 string) {
+	t.Helper()
+	far.do(func() {
 		for _, words := range []string{
-			"addr add 203.0.113.10/32 dev lo", "-6 addr add 2001:db8::10/128 dev lo nodad", "addr add 192.0.2.22/24 dev uplink",
-			"route add default via 192.0.2.1", "-6 route add default via 2001:db8:1::1",
+			"addr add 203.0.113.10/32 dev lo", "-6 addr add 2001:db8::10/128 dev lo nodad",
+			"route add default via " + router4, "-6 route add default via " + router6,
 		} {
 			command(t, "ip", strings.Fields(words)...)
 		}
@@ -33,11 +50,10 @@ func trafficSite(t *testing.T) *site {
 		}
 		setSysctl(t, "net/ipv4/conf/all/arp_ignore", "1")
 	})
-	for _, name := range []string{"all", "default", "client0", "server0"} { // a VIP's answers come back through the director that has it
+	for _, name := range []string{"all", "default", "client0", cable} { // a VIP's answers come back through the director that has it
 		setSysctl(t, "net/ipv4/conf/"+name+"/rp_filter", "0")
 		setSysctl(t, "net/ipv4/conf/"+name+"/accept_local", "1")
 	}
-	return s
 }
 
 func setSysctl(t *testing.T, name, value string) {
@@ -48,11 +64,11 @@ func setSysctl(t *testing.T, name, value string) {
 }
 
 // serveUDP answers every datagram with the name.
-func (s *site) serveUDP(t *testing.T, address, name string) {
+func (s *station) serveUDP(t *testing.T, address, name string) {
 	t.Helper()
 	var socket net.PacketConn
 	var err error
-	s.server.do(func() { socket, err = net.ListenPacket("udp", address) })
+	s.do(func() { socket, err = net.ListenPacket("udp", address) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +123,8 @@ func call(id string) string {
 func udpSite(t *testing.T, edit func(*wire.VirtualServer)) *site {
 	t.Helper()
 	s := trafficSite(t)
-	s.serveUDP(t, "192.0.2.21:5060", "first")
-	s.serveUDP(t, "192.0.2.22:5060", "second")
+	s.server.serveUDP(t, "192.0.2.21:5060", "first")
+	s.server.serveUDP(t, "192.0.2.22:5060", "second")
 	calls := virtualServer("203.0.113.10", 5060, "192.0.2.21", "192.0.2.22")
 	calls.Protocol, calls.Scheduler = "UDP", "rr"
 	for index := range calls.RealServers {

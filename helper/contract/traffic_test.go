@@ -48,10 +48,18 @@ func newStation(t *testing.T) *station {
 	return s
 }
 
+// do waits for the job; one that ends the test there ends it here, too.
 func (s *station) do(job func()) {
-	done := make(chan struct{})
-	s.jobs <- func() { defer close(done); job() }
-	<-done
+	done := make(chan bool, 1)
+	s.jobs <- func() {
+		whole := false
+		defer func() { done <- whole }()
+		job()
+		whole = true
+	}
+	if !<-done {
+		runtime.Goexit()
+	}
 }
 
 func newSite(t *testing.T, w *world) *site {

@@ -27,6 +27,8 @@ export const DIRECTOR_MODULES: readonly RegExp[] = [
   /fou6?/,
   /(ip_|ip6_)?gre/,
   /sch_netem/,
+  // Real servers and clients of SCTP; a director needs none of it.
+  /sctp/,
 ];
 
 /** What a cluster node needs besides: kube-proxy in its three modes (iptables through nf_tables). */
