@@ -183,7 +183,11 @@ export const poolBalancing = {
     .describe(
       'At most so many nodes are real servers of a Service, chosen for each Service by hashing: in large clusters tables stay small, and a node more or less concerns only its share of the Services. Absent: all nodes.',
     ),
-  drain: drain.default({ timeout: '30s' }).describe('What happens to a node that leaves the table of a Service.'),
+  drain: drain
+    .default({ timeout: '30s' })
+    .describe(
+      'What happens to a node or pod that leaves the table of a Service, unless it is dead: then it goes at once.',
+    ),
   ipMode: z
     .enum(['VIP', 'Proxy'])
     .optional()

@@ -32,5 +32,5 @@ export class NodeChanges {
 
 /** All of an eligible node but what has only made it eligible. */
 function printOf(node: ClusterNode): string {
-  return JSON.stringify({ ...node, labels: undefined, taintKeys: undefined });
+  return JSON.stringify({ ...node, labels: undefined, taintKeys: undefined, silent: undefined });
 }

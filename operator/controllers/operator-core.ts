@@ -7,6 +7,7 @@ import { DirectorController } from './director-controller.ts';
 import { DirectorFleet, isSelected } from './director-fleet.ts';
 import { HeldAddresses } from './held-addresses.ts';
 import { HostGuard } from './host-guard.ts';
+import { KnownDeaths } from './known-deaths.ts';
 import type { LaneTiming } from './lane-options.ts';
 import { NodeAdmission } from './node-admission.ts';
 import { NodeChanges } from './node-changes.ts';
@@ -76,6 +77,7 @@ class OperatorCore implements Operator {
   readonly #tally = new PoolTally();
   readonly #nodes: NodeAdmission;
   readonly #nodeChanges = new NodeChanges();
+  readonly #deaths: KnownDeaths;
   readonly #hosts: HostGuard;
   readonly #services: ServiceController;
   readonly #pools: PoolController;
@@ -89,11 +91,13 @@ class OperatorCore implements Operator {
     this.#parts = parts;
     this.#book = new AddressBook({ adoptIngress: parts.adoptIngress ?? false });
     this.#nodes = new NodeAdmission(parts.clock, () => this.#onNodes());
+    this.#deaths = new KnownDeaths(parts.clock);
     this.#hosts = new HostGuard(parts.cluster, parts.neverAssign ?? []);
     const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally, hosts: this.#hosts };
     this.#services = new ServiceController({
       ...shared,
       nodes: () => this.#nodes.usable(parts.cluster.nodes()),
+      deaths: this.#deaths,
       enqueue: (keys) => this.#addServices(keys),
       onHeld: () => this.#held.watch(),
       onPoolUse: (pool) => this.#poolQueue.add(pool),
@@ -142,6 +146,7 @@ class OperatorCore implements Operator {
         break;
       case 'nodes':
         this.#nodes.observe(this.#parts.cluster.nodes());
+        this.#deaths.observe(this.#parts.cluster.nodes());
         this.#onHosts();
         this.#onNodes();
         break;
@@ -175,6 +180,7 @@ class OperatorCore implements Operator {
     const { cluster, log } = this.#parts;
     this.#begun = true;
     this.#nodes.begin(cluster.nodes());
+    this.#deaths.observe(cluster.nodes());
     this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
     this.#hosts.refresh();
     this.#book.setPools(this.#hosts.pools(), this.#unusablePools());
@@ -209,6 +215,7 @@ class OperatorCore implements Operator {
           this.#serviceQueue.addPatiently(key);
       }
     }
+    for (const key of this.#services.bereaved()) this.#serviceQueue.addPatiently(key);
   }
 
   /** A director has answered. Who waits for that goes before the thousands that one answer may concern. */

@@ -1,4 +1,5 @@
 import type { AddressBook, VipDecision } from '../core/address-book.ts';
+import type { NodeDeaths } from '../core/dead-nodes.ts';
 import { serviceStatus } from '../core/service-status.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
@@ -22,6 +23,8 @@ export interface ServiceControllerOptions {
   readonly tally: PoolTally;
   /** Nodes that may be real servers. */
   readonly nodes: () => Iterable<ClusterNode>;
+  /** Nodes that are dead. */
+  readonly deaths: NodeDeaths;
   readonly clock: Clock;
   readonly log: Log;
   /** These Services have something to do now: an address came free that they wait for. */
@@ -81,6 +84,11 @@ export class ServiceController {
   /** Services that wait for a director: to be looked at again when one becomes ready, or says why it does not. */
   unsettled(): Iterable<ServiceKey> {
     return this.#unsettled;
+  }
+
+  /** Services from which a node is draining that is dead now: to be looked at again. */
+  bereaved(): Iterable<ServiceKey> {
+    return this.#placement.bereaved();
   }
 
   /** Whether it is one of {@link unsettled}. */

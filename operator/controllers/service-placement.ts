@@ -1,17 +1,16 @@
 import type { AddressBook } from '../core/address-book.ts';
-import { type DampedWeights, dampWeights, type SentWeights } from '../core/damped-weights.ts';
+import type { NodeDeaths } from '../core/dead-nodes.ts';
 import { desiredVirtualServers } from '../core/desired-virtual-servers.ts';
 import { reservedAddresses } from '../core/reserved-addresses.ts';
 import type { DirectorConfirmation } from '../core/service-status.ts';
-import { type SentNodes, type SettledNodes, settleNodes } from '../core/settled-nodes.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import { API_SERVER, type LoadBalancedService, type ServiceKey } from '../model/load-balanced-service.ts';
 import type { PortProblem } from '../model/port-problem.ts';
-import type { VirtualServer } from '../model/virtual-server.ts';
 import { countsForPublication, type DirectorFleet, type FleetMember, isSelected } from './director-fleet.ts';
 import type { Clock, Cluster } from './ports.ts';
+import { SentBackends } from './sent-backends.ts';
 
 /** What has been asked of the directors for one Service, and what they have said so far. */
 export interface Placement {
@@ -38,6 +37,8 @@ export interface PlacementParts {
   readonly book: AddressBook;
   /** Nodes that may be real servers. */
   readonly nodes: () => Iterable<ClusterNode>;
+  /** Nodes that are dead. */
+  readonly deaths: NodeDeaths;
   readonly clock: Pick<Clock, 'monotonic'>;
 }
 
@@ -50,13 +51,11 @@ export class ServicePlacement {
   /** Services first claimed by this process: a lane that never had them cannot hold them. */
   readonly #bornHere = new Set<ServiceKey>();
 
-  /** What was asked for last, and when. */
-  readonly #sent = new Map<ServiceKey, SentWeights>();
-  /** The same, of Services whose nodes wait for their kube-proxy. */
-  readonly #settling = new Map<ServiceKey, SentNodes>();
+  readonly #backends: SentBackends;
 
   constructor(parts: PlacementParts) {
     this.#parts = parts;
+    this.#backends = new SentBackends(parts);
   }
 
   /** The Service was claimed just now, so no director can hold anything of it yet. */
@@ -104,9 +103,7 @@ export class ServicePlacement {
     });
     // With a problem nothing is published, and what is not published has no business on a director; what is goes on as it can.
     if (problems.length > 0 && service.ingress.length === 0) return this.#freeze(service, pool, problems);
-    const settled = this.#settled(service, pool, wanted);
-    const { virtualServers, dueMs: weightsDueMs } = this.#damped(key, settled.virtualServers);
-    const dueMs = Math.min(settled.dueMs ?? Number.POSITIVE_INFINITY, weightsDueMs ?? Number.POSITIVE_INFINITY);
+    const { virtualServers, dueMs } = this.#backends.next(service, pool, wanted);
     const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
     const unpublished = addresses.filter((address) => !isPublished(address));
@@ -137,7 +134,7 @@ export class ServicePlacement {
       problems,
       portProblems,
       notes,
-      ...(Number.isFinite(dueMs) && { dueMs }),
+      ...(dueMs !== undefined && { dueMs }),
       undecided: chosen.some(isUndecided),
       assigned: true,
       vacated:
@@ -190,33 +187,14 @@ export class ServicePlacement {
 
   /** The Service is gone from every director, and this has been acted on. */
   forget(key: ServiceKey): void {
-    this.#sent.delete(key);
-    this.#settling.delete(key);
+    this.#backends.forget(key);
     this.#bornHere.delete(key);
     for (const { lane } of this.#parts.fleet.members()) lane.forget(key);
   }
 
-  /** Only a node whose kube-proxy serves local endpoints alone has to wait for it. */
-  #settled(service: LoadBalancedService, pool: AddressPool, wanted: readonly VirtualServer[]): SettledNodes {
-    const { key, externalTrafficPolicy, overrides } = service;
-    if (externalTrafficPolicy !== 'Local' || (overrides.backends ?? pool.balancing.backends) !== 'Nodes') {
-      this.#settling.delete(key);
-      return { virtualServers: wanted, waiting: new Map() };
-    }
-    const settled = settleNodes(this.#settling.get(key), wanted, this.#parts.clock.monotonic());
-    this.#settling.set(key, settled);
-    return settled;
-  }
-
-  #damped(key: ServiceKey, wanted: readonly VirtualServer[]): DampedWeights {
-    // Only weights that count pods are worth remembering.
-    if (!wanted.some(({ realServers }) => realServers.some(({ weight }) => weight > 1))) {
-      this.#sent.delete(key);
-      return { virtualServers: wanted, at: 0 };
-    }
-    const damped = dampWeights(this.#sent.get(key), wanted, this.#parts.clock.monotonic());
-    this.#sent.set(key, damped);
-    return damped;
+  /** See {@link SentBackends}. */
+  bereaved(): ServiceKey[] {
+    return this.#backends.bereaved();
   }
 
   #reserved(): ReadonlyMap<IpAddress, string> {

@@ -3,13 +3,13 @@ import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import { matchesSelector } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints } from '../model/load-balanced-service.ts';
-import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL } from '../model/names.ts';
+import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL, OUT_OF_SERVICE_TAINT } from '../model/names.ts';
 
 /**
  * The nodes that are real servers of a Service, sorted by name: those of the service controller's node set (KEP-3458), in
  * the pool's nodeSelector, and with externalTrafficPolicy Local only those with a ready local endpoint or, where none is
  * ready, a serving terminating one (kube-proxy forwards to it, KEP-1669). NotReady and cordoned nodes stay: their kube-proxy
- * may well be working, and leaving would break connections that live. A new node joins when it has been Ready once: before,
+ * may well be working, and leaving would break connections that live; one that a person has declared out of service goes. A new node joins when it has been Ready once: before,
  * its kube-proxy knows no Service yet, and clients sent there are refused. With nodeSubset each Service has its own choice of these.
  */
 export function selectNodes(
@@ -42,9 +42,11 @@ export function hasLocalEndpoint(node: string, { readyByNode, servingTerminating
 
 function takesExternalTraffic(node: ClusterNode): boolean {
   return (
-    node.hasBeenReady && !node.deleting && !isExcluded(node) && !node.taintKeys.includes(AUTOSCALER_DELETION_TAINT)
+    node.hasBeenReady && !node.deleting && !isExcluded(node) && !node.taintKeys.some((key) => LEAVING_TAINTS.has(key))
   );
 }
+
+const LEAVING_TAINTS: ReadonlySet<string> = new Set([AUTOSCALER_DELETION_TAINT, OUT_OF_SERVICE_TAINT]);
 
 /** What Go's strconv.ParseBool reads as false; anything else, nonsense included, excludes (service controller of Kubernetes 1.36). */
 const FALSE_TEXTS = new Set(['0', 'f', 'F', 'false', 'False', 'FALSE']);

@@ -54,7 +54,8 @@ export class EndpointIndex {
     else totals.slices.delete(slice);
     delete totals.folded;
     const { readyByNode, servingTerminatingByNode, group } = slice;
-    if (readyByNode.size + servingTerminatingByNode.size + group.endpoints.length > 0) changed.add(slice.service);
+    const endpoints = group.endpoints.length + group.silent.length;
+    if (readyByNode.size + servingTerminatingByNode.size + endpoints > 0) changed.add(slice.service);
     if (totals.slices.size === 0) this.#totals.delete(slice.service);
   }
 }

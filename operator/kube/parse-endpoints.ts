@@ -1,6 +1,6 @@
 import { type IpFamily, parseIpAddress } from '../model/ip-address.ts';
 import { type ServiceKey, serviceKey } from '../model/load-balanced-service.ts';
-import type { EndpointGroup, EndpointPort, PodEndpoint } from '../model/pod-endpoints.ts';
+import type { EndpointGroup, EndpointPort, PodEndpoint, SilentEndpoint } from '../model/pod-endpoints.ts';
 import { asArray, asRecord, asText, type KubeObject } from './kube-object.ts';
 
 /** One EndpointSlice folded to what a load balancer needs: how many endpoints on which node, and where each one listens. */
@@ -27,17 +27,23 @@ export function parseEndpointSlice(object: KubeObject): SliceEndpoints | undefin
   const readyByNode = new Map<string, number>();
   const servingTerminatingByNode = new Map<string, number>();
   const endpoints: PodEndpoint[] = [];
+  const silent: SilentEndpoint[] = [];
   for (const entry of asArray(object.endpoints)) {
     const endpoint = asRecord(entry);
-    const state = stateOf(asRecord(endpoint.conditions));
-    if (state === 'neither') continue;
+    const conditions = asRecord(endpoint.conditions);
+    const state = stateOf(conditions);
     // Consumers use the first address; the API allows more and gives them no meaning (discovery/v1 Endpoint.addresses).
     const address = parseIpAddress(asText(asArray(endpoint.addresses)[0]) ?? '');
-    if (address !== undefined) endpoints.push({ address, state });
     const node = asText(endpoint.nodeName);
+    const place = address && { address, ...(node !== undefined && { node }) };
+    if (state === 'neither') {
+      if (place) silent.push({ ...place, terminating: conditions.terminating === true });
+      continue;
+    }
+    if (place) endpoints.push({ ...place, state });
     if (node !== undefined) add(state === 'ready' ? readyByNode : servingTerminatingByNode, node);
   }
-  const group = { ports: asArray(object.ports).flatMap((port) => parsePort(asRecord(port))), endpoints };
+  const group = { ports: asArray(object.ports).flatMap((port) => parsePort(asRecord(port))), endpoints, silent };
   return { service: serviceKey(namespace, name), family, readyByNode, servingTerminatingByNode, group };
 }
 

@@ -16,7 +16,8 @@ export function parseNode(object: KubeObject, wasReady: boolean): ClusterNode {
     uid: object.metadata.uid,
     labels: object.metadata.labels ?? {},
     deleting: object.metadata.deletionTimestamp !== undefined,
-    hasBeenReady: wasReady || asArray(status.conditions).some(isReady),
+    hasBeenReady: wasReady || readiness(status.conditions) === 'True',
+    silent: readiness(status.conditions) === 'Unknown',
     taintKeys: asArray(spec.taints).flatMap((taint) => asText(asRecord(taint).key) ?? []),
     internalIPs: addressesOf(status.addresses, 'InternalIP'),
     externalIPs: addressesOf(status.addresses, 'ExternalIP'),
@@ -24,9 +25,10 @@ export function parseNode(object: KubeObject, wasReady: boolean): ClusterNode {
   };
 }
 
-function isReady(condition: unknown): boolean {
-  const { type, status } = asRecord(condition);
-  return type === 'Ready' && status === 'True';
+function readiness(conditions: unknown): unknown {
+  return asArray(conditions)
+    .map(asRecord)
+    .find(({ type }) => type === 'Ready')?.status;
 }
 
 function addressesOf(addresses: unknown, wanted: 'InternalIP' | 'ExternalIP'): readonly IpAddress[] {

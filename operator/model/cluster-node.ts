@@ -10,6 +10,8 @@ export interface ClusterNode {
   readonly deleting: boolean;
   /** Its condition Ready has been True since it joined. Stays true whatever Ready says later: a node joins late, but is not thrown out. */
   readonly hasBeenReady: boolean;
+  /** Its condition Ready is Unknown: nothing has been heard of its kubelet for so long that the control plane has given up waiting. */
+  readonly silent: boolean;
   /** Keys of its taints. */
   readonly taintKeys: readonly string[];
   /** status.addresses of type InternalIP, in the order given. */

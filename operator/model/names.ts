@@ -43,6 +43,8 @@ export const SERVICE_CONDITION = {
 /** Node label that takes a node out of every external load balancer (well-known label, value parsed as bool). */
 export const EXCLUDE_NODE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
 export const AUTOSCALER_DELETION_TAINT = 'ToBeDeletedByClusterAutoscaler';
+/** Set by a person who has made sure that the machine is off (KEP-2268, non-graceful node shutdown). */
+export const OUT_OF_SERVICE_TAINT = 'node.kubernetes.io/out-of-service';
 
 /** Field manager of every server-side apply of ours. */
 export const FIELD_MANAGER = 'ipvs-operator';

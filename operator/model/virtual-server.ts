@@ -133,6 +133,6 @@ export function compareVirtualServerKeys(a: VirtualServerKey, b: VirtualServerKe
 }
 
 /** The order of real servers inside a virtual server: address, then port. */
-export function compareRealServers(a: RealServer, b: RealServer): number {
+export function compareRealServers(a: Endpoint, b: Endpoint): number {
   return compareAddresses(a.address, b.address) || a.port - b.port;
 }

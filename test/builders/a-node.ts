@@ -11,6 +11,7 @@ export function aNode({ internalIPs = ['192.0.2.21'], ...overrides }: Overrides 
     labels: {},
     deleting: false,
     hasBeenReady: true,
+    silent: false,
     taintKeys: [],
     internalIPs: internalIPs as readonly IpAddress[],
     externalIPs: [],

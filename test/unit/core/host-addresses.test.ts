@@ -15,7 +15,7 @@ const NODE = aNode({
   podRanges: ['198.18.129.0/24' as CidrRange],
 });
 const API_SERVER = {
-  groups: [{ ports: [], endpoints: [{ address: '192.0.2.10' as IpAddress, state: 'ready' as const }] }],
+  groups: [{ ports: [], endpoints: [{ address: '192.0.2.10' as IpAddress, state: 'ready' as const }], silent: [] }],
 };
 const HOSTS = hostAddresses([NODE], [aDirector()], API_SERVER, [aRange('198.18.0.0/17')]);
 

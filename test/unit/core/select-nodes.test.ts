@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { selectNodes } from '../../../operator/core/select-nodes.ts';
-import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL } from '../../../operator/model/names.ts';
+import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL, OUT_OF_SERVICE_TAINT } from '../../../operator/model/names.ts';
 import { aNode } from '../../builders/a-node.ts';
 import { aPool } from '../../builders/a-pool.ts';
 import { aService, endpoints } from '../../builders/a-service.ts';
@@ -12,6 +12,8 @@ describe('selectNodes', () => {
     ['an ordinary node', aNode(), true],
     ['a node that is being deleted', aNode({ deleting: true }), false],
     ['a node that the autoscaler removes', aNode({ taintKeys: [AUTOSCALER_DELETION_TAINT] }), false],
+    ['a node that is out of service', aNode({ taintKeys: [OUT_OF_SERVICE_TAINT] }), false],
+    ['a silent node', aNode({ silent: true }), true],
     ['a cordoned node', aNode({ taintKeys: ['node.kubernetes.io/unschedulable'] }), true],
     ['a new node that has never been Ready', aNode({ hasBeenReady: false }), false],
     ['a NotReady node', aNode({ taintKeys: ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] }), true],

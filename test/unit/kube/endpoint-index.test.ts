@@ -9,7 +9,7 @@ const WEB = serviceKey('shop', 'web');
 
 function slice(ready: Record<string, number>, rest: Partial<SliceEndpoints> = {}): SliceEndpoints {
   const readyByNode = new Map(Object.entries(ready));
-  const group = { ports: [], endpoints: [] };
+  const group = { ports: [], endpoints: [], silent: [] };
   return { service: WEB, family: 'IPv4', readyByNode, servingTerminatingByNode: new Map(), group, ...rest };
 }
 
@@ -49,6 +49,7 @@ describe('EndpointIndex', () => {
     const group = (address: string) => ({
       ports: [{ name: 'http', protocol: 'TCP' as const, port: 8080 }],
       endpoints: [{ address: address as IpAddress, state: 'ready' as const }],
+      silent: [],
     });
     const index = new EndpointIndex();
     const [a, again, b] = ['198.18.129.2', '198.18.129.2', '198.18.130.2'].map((ip) => slice({}, { group: group(ip) }));
@@ -64,6 +65,7 @@ describe('EndpointIndex', () => {
     const group = (address: string) => ({
       ports: [],
       endpoints: [{ address: address as IpAddress, state: 'ready' as const }],
+      silent: [],
     });
     const index = new EndpointIndex();
     const before = slice({ a: 1 }, { group: group('198.18.129.2') });

@@ -38,19 +38,24 @@ describe('parseEndpointSlice', () => {
     assert.deepEqual(Object.fromEntries(parsed?.readyByNode ?? []), { a: 2, b: 1 });
   });
 
-  it('keeps the first address of every endpoint that answers, with or without a node, and leaves out what is none', () => {
+  it('keeps the first address of every endpoint, those that answer by themselves, with or without a node, and leaves out what is none', () => {
     const parsed = parseEndpointSlice(
       slice([
         { addresses: ['198.18.129.2', '198.18.129.3'], nodeName: 'a' },
         { addresses: ['198.18.129.4'], conditions: { ready: false, serving: true, terminating: true } },
         { addresses: ['198.18.129.5'], conditions: { ready: false } },
+        { addresses: ['198.18.129.6'], nodeName: 'b', conditions: { ready: false, serving: false, terminating: true } },
         { addresses: ['pod-7'] },
         {},
       ]),
     );
     assert.deepEqual(parsed?.group.endpoints, [
-      { address: '198.18.129.2', state: 'ready' },
+      { address: '198.18.129.2', node: 'a', state: 'ready' },
       { address: '198.18.129.4', state: 'serving terminating' },
+    ]);
+    assert.deepEqual(parsed?.group.silent, [
+      { address: '198.18.129.5', terminating: false },
+      { address: '198.18.129.6', node: 'b', terminating: true },
     ]);
   });
 
