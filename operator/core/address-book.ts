@@ -69,9 +69,9 @@ export class AddressBook {
     const sameUnusable = before.size === unusable.size && [...unusable].every((name) => before.has(name));
     if (changed.size === 0 && sameUnusable) return [];
     this.#waiting.open(LINE.pool(undefined));
-    return [...this.#ledger.pooledBy()]
-      .filter((pool) => !unusable.has(pool))
-      .flatMap((pool) => [...this.#ledger.servicesOf(pool)].filter((key) => this.#rehome(key)));
+    return [...this.#ledger.holdings()]
+      .filter((holding) => !unusable.has(holding.pool) && this.#rehome(holding))
+      .map(({ key }) => key);
   }
 
   /** Takes back addresses that were held when the process before ended; those in use, or in no such pool any more, are left out. */
@@ -244,11 +244,6 @@ export class AddressBook {
     return this.#ledger.countOf(pool);
   }
 
-  /** Services that have an address of the pool, in no particular order. */
-  servicesOf(pool: string): readonly ServiceKey[] {
-    return [...this.#ledger.servicesOf(pool)];
-  }
-
   usage(pool: string): PoolUsage {
     const space = this.#ledger.pools.get(pool);
     const assigned = this.#ledger.assigned(pool);
@@ -350,14 +345,13 @@ export class AddressBook {
   }
 
   /** A holding whose pool no longer has its addresses belongs to the pool that has them now, if there is one. */
-  #rehome(key: ServiceKey): boolean {
-    const holding = this.#ledger.holding(key);
-    if (holding === undefined || holding.current.length === 0) return false;
+  #rehome(holding: Holding): boolean {
+    if (holding.current.length === 0) return false;
     const { pools } = this.#ledger;
     if (covers(pools.get(holding.pool), holding.current)) return false;
     const pool = poolCovering(pools, holding.current);
     if (pool === undefined) return false;
-    this.#mark(key, holding.pool, false);
+    this.#mark(holding.key, holding.pool, false);
     this.#ledger.replace(holding, { ...holding, pool });
     return true;
   }

@@ -1,3 +1,4 @@
+import { CompactMap } from '../lib/compact-map.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
 import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
@@ -31,9 +32,10 @@ export interface Holding {
 export class AddressLedger {
   readonly #pools = new Map<string, PoolSpace>();
   #preferred: readonly PoolSpace[] = [];
-  readonly #holdings = new Map<ServiceKey, Holding>();
-  readonly #users = new Map<IpAddress, readonly ServiceKey[]>();
-  readonly #byPool = new Map<string, Set<ServiceKey>>();
+  readonly #holdings = new CompactMap<ServiceKey, Holding>();
+  readonly #users = new CompactMap<IpAddress, readonly ServiceKey[]>();
+  /** Services by pool. */
+  readonly #services = new Map<string, number>();
   readonly #bySharingKey = new Map<string, Set<IpAddress>>();
   readonly #assigned = new Map<string, Record<IpFamily, number>>();
   readonly #inNamespace = new Map<string, number>();
@@ -80,18 +82,14 @@ export class AddressLedger {
     return this.#holdings.get(key);
   }
 
-  /** Services with an address of the pool, in no particular order. */
-  servicesOf(pool: string): Iterable<ServiceKey> {
-    return this.#byPool.get(pool) ?? [];
+  /** Of everybody, in no particular order. */
+  holdings(): Iterable<Holding> {
+    return this.#holdings.values();
   }
 
   /** How many Services have an address of the pool. */
   countOf(pool: string): number {
-    return this.#byPool.get(pool)?.size ?? 0;
-  }
-
-  pooledBy(): Iterable<string> {
-    return this.#byPool.keys();
+    return this.#services.get(pool) ?? 0;
   }
 
   /** Everybody who has the address or is giving it up. */
@@ -254,11 +252,7 @@ export class AddressLedger {
       if (sharingKey !== undefined) this.#indexSharing(sharingKey, address, sign);
     }
     setOrDrop(this.#inNamespace, place, inNamespace);
-    const services = this.#byPool.get(pool) ?? new Set();
-    if (sign > 0) services.add(key);
-    else services.delete(key);
-    if (services.size > 0) this.#byPool.set(pool, services);
-    else this.#byPool.delete(pool);
+    setOrDrop(this.#services, pool, this.countOf(pool) + sign);
     if (counts.IPv4 + counts.IPv6 === 0) this.#assigned.delete(pool);
     else this.#assigned.set(pool, counts);
   }

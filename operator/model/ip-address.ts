@@ -81,22 +81,32 @@ function ipv4Text(number: number): string {
 
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups shortened, the first of equal ones. */
 function ipv6Text(value: bigint): string {
-  const words = [96n, 64n, 32n, 0n].map((shift) => Number((value >> shift) & 0xffffffffn));
-  const all = words.flatMap((word) => [word >>> 16, word & 0xffff]);
-  let from = -1;
-  let length = 1;
+  SCRATCH.setBigUint64(0, value >> 64n);
+  SCRATCH.setBigUint64(8, BigInt.asUintN(64, value));
+  let from = 8;
+  let until = 8;
   for (let start = 0; start < 8; start += 1) {
     let end = start;
-    while (end < 8 && all[end] === 0) end += 1;
-    if (end - start > length) {
+    while (end < 8 && SCRATCH.getUint16(2 * end) === 0) end += 1;
+    if (end - start > Math.max(1, until - from)) {
       from = start;
-      length = end - start;
+      until = end;
     }
     if (end > start) start = end;
   }
-  const hex = (some: readonly number[]) => some.map((group) => group.toString(16)).join(':');
-  return from < 0 ? hex(all) : `${hex(all.slice(0, from))}::${hex(all.slice(from + length))}`;
+  return until > from ? `${hexGroups(0, from)}::${hexGroups(until, 8)}` : hexGroups(0, 8);
 }
+
+function hexGroups(from: number, until: number): string {
+  let text = '';
+  for (let group = from; group < until; group += 1) {
+    if (group > from) text += ':';
+    text += SCRATCH.getUint16(2 * group).toString(16);
+  }
+  return text;
+}
+
+const SCRATCH = new DataView(new ArrayBuffer(16));
 
 function ipv6Number(address: string): bigint {
   const [before = '', after] = address.split('::');
