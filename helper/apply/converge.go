@@ -142,17 +142,11 @@ func (j *job) vanishedKeys() []ipvs.ServiceKey {
 }
 
 func (j *job) vanishedAddresses() []address.Assigned {
-	looked := map[netip.Addr]bool{}
+	var looked []netip.Addr
 	for _, key := range j.keys() {
-		looked[key.Address] = true
+		looked = append(looked, key.Address)
 	}
-	var vanished []address.Assigned
-	for assigned := range j.owned.Addresses {
-		if (j.request.All || assigned.IsRoute() || looked[assigned.Address]) && !j.seen.Addresses[assigned] {
-			vanished = append(vanished, assigned)
-		}
-	}
-	return vanished
+	return slices.DeleteFunc(addressesOf(j.owned, j.request.All, looked), func(assigned address.Assigned) bool { return j.seen.Addresses[assigned] })
 }
 
 // endedDrains are those whose real server is gone, by us or by others.

@@ -119,7 +119,7 @@ func newJob(grant policy.Grant, record ledger.Record) *job {
 }
 
 func ownership(grant policy.Grant, record ledger.Record) plan.Ownership {
-	return plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, Drains: record.Drains, LocalPrefixes: grant.LocalPrefixes,
+	return plan.Ownership{Keys: record.Keys, Addresses: record.Addresses, ByVIP: record.ByVIP, Drains: record.Drains, LocalPrefixes: grant.LocalPrefixes,
 		InRange: grant.Owns, MarkInRange: grant.OwnsMark}
 }
 

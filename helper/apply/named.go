@@ -108,9 +108,10 @@ func (j *job) takeOver() {
 
 func (j *job) take(key ipvs.ServiceKey) {
 	if len(j.memory.taken) == 0 {
-		j.owned.Keys = maps.Clone(j.owned.Keys) // the ledger's own
+		j.owned.Keys, j.owned.ByVIP = maps.Clone(j.owned.Keys), j.owned.ByVIP.Clone() // the ledger's own
 	}
 	j.owned.Keys[key] = true
+	j.owned.ByVIP.AddKey(key)
 	j.memory.taken = append(j.memory.taken, key)
 }
 

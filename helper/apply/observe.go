@@ -2,7 +2,9 @@ package apply
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -92,22 +94,33 @@ func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
 
 // observeAddresses asks for the VIPs in question: on the interface that carries VIPs now, and where we once put them.
 func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.Ownership) error {
-	places, listed := map[address.Assigned]bool{}, map[netip.Addr]bool{}
+	places := map[address.Assigned]bool{}
+	var listed []netip.Addr
 	for _, virtualServer := range request.Desired {
 		if virtualServer.FirewallMark == 0 {
 			places[owned.Place(request.InterfaceOf(virtualServer.Address), virtualServer.Address)] = true
-			listed[virtualServer.Address] = true
+			listed = append(listed, virtualServer.Address)
 		}
 	}
 	for _, key := range request.Absent {
-		listed[key.Address] = true
+		listed = append(listed, key.Address)
 	}
-	for assigned := range owned.Addresses {
-		if request.All || assigned.IsRoute() || listed[assigned.Address] {
-			places[assigned] = true
-		}
+	for _, assigned := range addressesOf(owned, request.All, listed) {
+		places[assigned] = true
 	}
 	return e.observePlaces(seen, places)
+}
+
+// addressesOf are the addresses of ours that a request looks at: all of them, or those of its VIPs and every route.
+func addressesOf(owned plan.Ownership, all bool, vips []netip.Addr) []address.Assigned {
+	if all {
+		return slices.Collect(maps.Keys(owned.Addresses))
+	}
+	addresses := slices.Clone(owned.ByVIP.Routes())
+	for _, vip := range vips {
+		addresses = append(addresses, owned.ByVIP.Places(vip)...)
+	}
+	return addresses
 }
 
 // observePlaces asks which of the addresses and local routes are there.

@@ -20,6 +20,7 @@ import (
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/vip"
 	"ipvs-operator.io/helper/wire"
 )
 
@@ -37,6 +38,8 @@ type Record struct {
 	// Keys are the virtual servers that we made or adopted; Addresses the VIPs that we added.
 	Keys      map[ipvs.ServiceKey]bool
 	Addresses map[address.Assigned]bool
+	// ByVIP has both of them by VIP.
+	ByVIP *vip.Index
 	// Drains are the real servers that we have set to weight 0, to be deleted.
 	Drains map[drain.Key]drain.Term
 	// Unannounced are the VIPs that were about to be added and announced when we last heard.
@@ -144,6 +147,7 @@ func (l *Ledger) readEntries(revision uint64) error {
 		}
 		record.Addresses[assigned] = true
 	}
+	record.ByVIP = vip.NewIndex(record.Keys, record.Addresses)
 	l.cached, l.cachedFile, l.entriesSeen = record, info, true
 	return nil
 }
@@ -197,13 +201,15 @@ func (l *Ledger) Write(delta Delta) (Record, error) {
 }
 
 func (l *Ledger) change(delta Delta) bool {
-	changed := set(l.cached.Keys, delta.AddKeys, true)
-	changed = set(l.cached.Keys, delta.RemoveKeys, false) || changed
-	changed = set(l.cached.Addresses, delta.AddAddresses, true) || changed
-	return set(l.cached.Addresses, delta.RemoveAddresses, false) || changed
+	index := l.cached.ByVIP
+	changed := set(l.cached.Keys, delta.AddKeys, true, index.AddKey)
+	changed = set(l.cached.Keys, delta.RemoveKeys, false, index.RemoveKey) || changed
+	changed = set(l.cached.Addresses, delta.AddAddresses, true, index.AddAddress) || changed
+	return set(l.cached.Addresses, delta.RemoveAddresses, false, index.RemoveAddress) || changed
 }
 
-func set[K comparable](entries map[K]bool, keys []K, present bool) bool {
+// set makes the keys present or absent, and calls follow for each that was not so before.
+func set[K comparable](entries map[K]bool, keys []K, present bool, follow func(K)) bool {
 	changed := false
 	for _, key := range keys {
 		if entries[key] == present {
@@ -215,6 +221,7 @@ func set[K comparable](entries map[K]bool, keys []K, present bool) bool {
 		} else {
 			delete(entries, key)
 		}
+		follow(key)
 	}
 	return changed
 }

@@ -33,8 +33,9 @@ func (l *Ledger) readUnannounced() (map[address.Assigned]bool, error) {
 }
 
 func (l *Ledger) changeUnannounced(delta Delta) bool {
-	changed := set(l.cached.Unannounced, delta.Announcing, true)
-	return set(l.cached.Unannounced, delta.Announced, false) || changed
+	nothing := func(address.Assigned) {}
+	changed := set(l.cached.Unannounced, delta.Announcing, true, nothing)
+	return set(l.cached.Unannounced, delta.Announced, false, nothing) || changed
 }
 
 func (l *Ledger) writeUnannounced() error {

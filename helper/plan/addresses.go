@@ -22,11 +22,9 @@ func (o Ownership) Place(interfaceName string, vip netip.Addr) address.Assigned 
 // planAddresses gives every VIP of a desired virtual server to the interface, and takes a VIP that we added away when
 // nothing of ours is behind it any more, or when it is to be in another place. A local route counts as all VIPs in it.
 func (p *planner) planAddresses() {
-	wanted := map[netip.Addr]bool{}
 	places := map[address.Assigned]bool{}
 	for key := range p.desired {
 		if key.FirewallMark == 0 { // how packets with a mark get here is the host's matter
-			wanted[key.Address] = true
 			places[p.owned.Place(p.request.InterfaceOf(key.Address), key.Address)] = true
 		}
 	}
@@ -35,63 +33,85 @@ func (p *planner) planAddresses() {
 			p.add(Change{Kind: AddAddress, Phase: PhaseAddAddresses, Address: assigned})
 		}
 	}
-	touched := p.touchedAddresses()
-	// Of the VIPs that are in use but not looked at, nobody has said where they shall be: they stay where they are.
-	used := p.usedAddresses(wanted)
-	maps.DeleteFunc(used, func(vip netip.Addr, _ bool) bool { return wanted[vip] })
-	for _, assigned := range slices.SortedFunc(maps.Keys(p.owned.Addresses), address.Assigned.Compare) {
-		inScope := p.owned.InRange(assigned.Address) && (p.request.All || coversAny(assigned, touched))
-		if inScope && p.observed.Addresses[assigned] && !places[assigned] && !coversAny(assigned, used) {
-			p.add(Change{Kind: DeleteAddress, Phase: PhaseDeleteAddresses, Address: assigned})
-		}
+	for _, assigned := range p.leavingAddresses(places) {
+		p.add(Change{Kind: DeleteAddress, Phase: PhaseDeleteAddresses, Address: assigned})
 	}
 }
 
-// coversAny reports whether one of the addresses is the VIP, or lies in the range.
-func coversAny(assigned address.Assigned, addresses map[netip.Addr]bool) bool {
-	if !assigned.IsRoute() {
-		return addresses[assigned.Address]
+// leavingAddresses are those of ours, in canonical order, that nobody wants where they are. Of the VIPs that are in use but not
+// looked at, nobody has said where they shall be: they stay where they are.
+func (p *planner) leavingAddresses(places map[address.Assigned]bool) []address.Assigned {
+	leaving := slices.DeleteFunc(p.addressesInScope(), func(assigned address.Assigned) bool {
+		return places[assigned] || !p.observed.Addresses[assigned] || !p.owned.InRange(assigned.Address)
+	})
+	if len(leaving) == 0 {
+		return nil
 	}
-	prefix := assigned.Prefix()
-	for vip := range addresses {
-		if prefix.Contains(vip) {
-			return true
+	listed, wanted := p.listedKeys(), map[netip.Addr]bool{}
+	for key := range p.desired {
+		wanted[key.Address] = true
+	}
+	isUsed := func(vip netip.Addr) bool {
+		return !wanted[vip] && slices.ContainsFunc(p.owned.ByVIP.Keys(vip), func(key ipvs.ServiceKey) bool { return p.stays(key, listed) })
+	}
+	leaving = slices.DeleteFunc(leaving, func(assigned address.Assigned) bool {
+		if assigned.IsRoute() {
+			return slices.ContainsFunc(p.owned.ByVIP.Within(assigned.Prefix()), isUsed)
 		}
-	}
-	return false
+		return isUsed(assigned.Address)
+	})
+	slices.SortFunc(leaving, address.Assigned.Compare)
+	return slices.Compact(leaving)
 }
 
-// touchedAddresses are those of the listed keys: with scope listed nothing else is looked at.
-func (p *planner) touchedAddresses() map[netip.Addr]bool {
-	touched := map[netip.Addr]bool{}
-	for _, virtualServer := range p.request.Desired {
-		touched[virtualServer.Address] = true
+// addressesInScope are those of ours that the request may take away: with scope listed, the places of the listed VIPs and the
+// routes that serve one of them.
+func (p *planner) addressesInScope() []address.Assigned {
+	if p.request.All {
+		return slices.Collect(maps.Keys(p.owned.Addresses))
+	}
+	return p.owned.PlacesOf(p.listedVIPs())
+}
+
+// PlacesOf are the places of the VIPs, and the routes that serve one of them; some may be there twice.
+func (o Ownership) PlacesOf(vips []netip.Addr) []address.Assigned {
+	var places []address.Assigned
+	for _, vip := range vips {
+		places = append(places, o.ByVIP.Places(vip)...)
+	}
+	for _, route := range o.ByVIP.Routes() {
+		if slices.ContainsFunc(vips, route.Prefix().Contains) {
+			places = append(places, route)
+		}
+	}
+	return places
+}
+
+// listedVIPs may have some twice.
+func (p *planner) listedVIPs() []netip.Addr {
+	var vips []netip.Addr
+	for index := range p.request.Desired {
+		vips = append(vips, p.request.Desired[index].Address)
 	}
 	for _, key := range p.request.Absent {
-		touched[key.Address] = true
+		vips = append(vips, key.Address)
 	}
-	return touched
+	return vips
 }
 
-// usedAddresses are those with a virtual server of ours that stays. Of keys that the request does not look at, the ledger's
-// word counts.
-func (p *planner) usedAddresses(wanted map[netip.Addr]bool) map[netip.Addr]bool {
-	used := maps.Clone(wanted)
-	listed := map[ipvs.ServiceKey]bool{}
-	for _, virtualServer := range p.request.Desired {
-		listed[virtualServer.ServiceKey] = true
+func (p *planner) listedKeys() map[ipvs.ServiceKey]bool {
+	listed := make(map[ipvs.ServiceKey]bool, len(p.request.Desired)+len(p.request.Absent))
+	for index := range p.request.Desired {
+		listed[p.request.Desired[index].ServiceKey] = true
 	}
 	for _, key := range p.request.Absent {
 		listed[key] = true
 	}
-	for key := range p.owned.Keys {
-		if p.deleted[key] || used[key.Address] {
-			continue
-		}
-		_, exists := p.observed.VirtualServers[key]
-		if exists || !p.request.All && !listed[key] {
-			used[key.Address] = true
-		}
-	}
-	return used
+	return listed
+}
+
+// stays reports whether a virtual server of ours goes on to exist. Of keys that the request does not look at, the ledger's word counts.
+func (p *planner) stays(key ipvs.ServiceKey, listed map[ipvs.ServiceKey]bool) bool {
+	_, exists := p.observed.VirtualServers[key]
+	return !p.deleted[key] && (exists || !p.request.All && !listed[key])
 }

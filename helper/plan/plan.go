@@ -9,6 +9,7 @@ import (
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/table"
+	"ipvs-operator.io/helper/vip"
 )
 
 // Request is what shall be, validated and allowed by policy.
@@ -45,8 +46,10 @@ func (r Request) InterfaceOf(vip netip.Addr) string {
 type Ownership struct {
 	Keys      map[ipvs.ServiceKey]bool
 	Addresses map[address.Assigned]bool
-	Drains    map[drain.Key]drain.Term
-	InRange   func(netip.Addr) bool
+	// ByVIP has Keys and Addresses by VIP.
+	ByVIP   *vip.Index
+	Drains  map[drain.Key]drain.Term
+	InRange func(netip.Addr) bool
 	// LocalPrefixes are ranges of VIPs that get one local route instead of an address for each.
 	LocalPrefixes []netip.Prefix
 	// MarkInRange is nil when no firewall mark may be written.
