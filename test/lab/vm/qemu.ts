@@ -18,6 +18,8 @@ export interface Machine {
   /** Outlives the process that starts it. */
   readonly detached: boolean;
   readonly rebootEnds: boolean;
+  /** Time inside is the number of instructions executed, one a nanosecond: what is measured there does not depend on how busy this machine is. */
+  readonly instructionClock?: boolean;
 }
 
 const PATH = `${process.env.PATH ?? ''}:/usr/bin:/usr/local/bin`;
@@ -54,6 +56,7 @@ function qemuArguments(machine: Machine): string[] {
       'console=ttyS0 quiet loglevel=4 reboot=t panic=-1 net.ifnames=0 mitigations=off clocksource=hpet no_timer_check',
     ],
     ...(machine.rebootEnds ? ['-no-reboot'] : []),
+    ...(machine.instructionClock === true ? ['-icount', 'shift=0,sleep=off'] : []),
     ...machine.devices,
   ];
 }

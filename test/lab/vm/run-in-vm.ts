@@ -1,7 +1,7 @@
 /**
  * Runs one command as root in a fresh virtual machine, without a network, and ends with its exit code:
  *
- *     node test/lab/vm/run-in-vm.ts --kernel 6.1 [--file LOCAL:/remote]... [--env NAME=VALUE]... [--memory MB] [--timeout SECONDS] -- CMD ARGS
+ *     node test/lab/vm/run-in-vm.ts --kernel 6.1 [--file LOCAL:/remote]... [--env NAME=VALUE]... [--memory MB] [--timeout SECONDS] [--instruction-clock] -- CMD ARGS
  *
  * Output streams while the command runs. What is in the machine is said in README.md.
  */
@@ -26,6 +26,8 @@ export interface VmCommand {
   readonly memoryMb: number;
   /** The machine is ended after this time, in seconds, whatever it does. */
   readonly timeoutSeconds: number;
+  /** Time in the machine is counted in instructions: see Machine. */
+  readonly instructionClock?: boolean;
   readonly stdout: Writable;
   readonly stderr: Writable;
 }
@@ -81,6 +83,7 @@ async function machineEnd(run: VmCommand, image: Image, initrd: string, workDir:
   ];
   const qemu = startQemu({
     ...{ name: 'vm', image, initrd, workDir, memoryMb: run.memoryMb, detached: false, rebootEnds: true },
+    instructionClock: run.instructionClock ?? false,
     devices: [
       ...['-device', 'virtio-serial-pci', '-device', 'virtio-rng-pci'],
       ...['stdout', 'stderr', 'exit'].flatMap(port),
@@ -137,6 +140,7 @@ function parseCommandLine(args: readonly string[]): Omit<VmCommand, 'stdout' | '
       env: { type: 'string', multiple: true, default: [] },
       memory: { type: 'string', default: '512' },
       timeout: { type: 'string', default: '600' },
+      'instruction-clock': { type: 'boolean', default: false },
     },
   });
   if (!(KERNEL_SERIES as readonly string[]).includes(values.kernel))
@@ -148,6 +152,7 @@ function parseCommandLine(args: readonly string[]): Omit<VmCommand, 'stdout' | '
     environment: Object.fromEntries(values.env.map((pair) => split(pair, '=', '--env takes NAME=VALUE'))),
     memoryMb: Number(values.memory),
     timeoutSeconds: Number(values.timeout),
+    instructionClock: values['instruction-clock'],
   };
 }
 
