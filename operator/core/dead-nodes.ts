@@ -17,7 +17,7 @@ const TOO_MANY = 0.55;
 /**
  * The nodes that are dead, as far as the API can tell: nothing that is open there goes on, and a drain would only keep clients there.
  *
- * A node that is silent has not been heard of for 40 s or more, and the control plane has taken its pods out of all Services. That is
+ * A node that is silent has not been heard of for 40 s or more (--node-monitor-grace-period), and the control plane has taken its pods out of all Services. That is
  * no proof: a kubelet can stop on a machine that goes on forwarding. So it puts no node out of any table (KEP-3458: NotReady nodes stay);
  * but when such a node leaves, nobody is there to end its connections in order. A node that says itself that it is not ready is alive. When
  * most nodes fall silent together it is the control plane that is cut off, and Kubernetes itself stops evicting: then silence says nothing.

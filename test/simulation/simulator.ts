@@ -175,16 +175,18 @@ export class Simulation {
     if (this.#roll(3) === 0) this.#world.api.deleteNode(name);
     else {
       const labels: Record<string, string> = this.#roll(3) === 0 ? { [EXCLUDE_NODE_LABEL]: 'true' } : {};
-      this.#world.api.putNode(aNode({ name, internalIPs: [`192.0.2.${index + 10}`], labels }));
+      const silent = this.#roll(4) === 0;
+      this.#world.api.putNode(aNode({ name, internalIPs: [`192.0.2.${index + 10}`], labels, silent }));
     }
   }
 
-  /** Which of its four pods a Service has, and which of them are ending. */
+  /** Which of its four pods a Service has, on which node, and which of them are ending, with an answer or without. */
   #changePods(): void {
     const index = this.#roll(SERVICES);
     const pods = [1, 2, 3, 4].flatMap((pod) => {
       const address = `198.18.${index + 1}.${pod}`;
-      return this.#pick([[], [address], [address], [`${address}!`]]);
+      const placed = `${address}@node-${21 + this.#roll(4)}`;
+      return this.#pick([[], [placed], [placed], [`${placed}!`], [`${placed}?!`]]);
     });
     const ports = Array.from({ length: PORTS_PER_SERVICE }, (_, i) => ({
       name: `p${FIRST_PORT + index * PORTS_PER_SERVICE + i}`,

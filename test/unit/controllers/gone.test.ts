@@ -79,6 +79,25 @@ describe('A real server that leaves', () => {
     both('192.0.2.21 | ');
   });
 
+  for (const [order, steps] of [
+    ['its silence is seen first', ['node', 'endpoints']],
+    ['its endpoints are seen to go first', ['endpoints', 'node']],
+  ] as const) {
+    it(`goes at once with externalTrafficPolicy Local when its node has died: ${order}`, async () => {
+      await serving();
+      world.api.putEndpoints(WEB, { 'node-1': 1, 'node-2': 1 });
+      world.api.changeService(WEB, { externalTrafficPolicy: 'Local' });
+      await world.run(60_000);
+      both('192.0.2.21 192.0.2.22 | ');
+      for (const step of steps) {
+        if (step === 'node') world.api.putNode({ ...two, silent: true });
+        else world.api.putEndpoints(WEB, { 'node-1': 1 });
+        await world.run(100);
+      }
+      both('192.0.2.21 | ');
+    });
+  }
+
   it('drains from a director whose helper does not know of death', async () => {
     await serving();
     world.host('lb-1').hello = { capabilities: OLDER };
