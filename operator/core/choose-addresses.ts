@@ -4,6 +4,7 @@ import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
 import type { Awaited, Choice, Refusal, RefusalReason } from './address-decision.ts';
 import type { AddressLedger } from './address-ledger.ts';
+import { exhausted } from './exhausted.ts';
 import { type Obstacle, obstacle, othersAt } from './obstacles.ts';
 import { whyNotAllowed } from './pool-admission.ts';
 import type { PoolSpace } from './pool-space.ts';
@@ -78,7 +79,7 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   if (!short) return choice;
   if (service.ipFamilyPolicy !== 'RequireDualStack') return tooMany === undefined ? choice : { ...choice, picks: kept };
   if (refusal !== undefined) return { ok: false, refusal, awaited: NOTHING_AWAITED };
-  return tooMany ?? exhausted([space as PoolSpace], missing);
+  return tooMany ?? exhausted(service, [space as PoolSpace], missing);
 }
 
 function keepAll(pool: string, picks: readonly IpAddress[], space: PoolSpace | undefined): Choice {
@@ -156,6 +157,7 @@ function fromPool(input: ChoiceInput, space: PoolSpace): Choice {
   const enough = service.ipFamilyPolicy === 'PreferDualStack' ? 1 : service.ipFamilies.length;
   if (picks.length < enough)
     return exhausted(
+      service,
       [space],
       open.filter((family) => !picks.some((address) => familyOf(address) === family)),
     );
@@ -243,7 +245,7 @@ function fromAnyPool(input: ChoiceInput): Choice {
   }
   if (partial !== undefined) return partial;
   if (full.length === 0) return overQuotas ?? noPool(input, refusals);
-  return withQuotas(exhausted(full, ipFamilies), overQuotas);
+  return withQuotas(exhausted(service, full, ipFamilies), overQuotas);
 }
 
 /** Of two choices that miss a family the one with the primary family; else the earlier one. */
@@ -280,35 +282,6 @@ function noPool({ ledger: { pools } }: ChoiceInput, refusals: readonly Refusal[]
 function listSentences(refusals: readonly Refusal[]): string {
   const shown = refusals.slice(0, 3).map(({ message }) => message);
   return shown.join(' ') + (refusals.length > 3 ? ` And ${refusals.length - 3} more.` : '');
-}
-
-/** No pool has a free address for the families: because all are in use, or because it never had any of that family. */
-function exhausted(spaces: readonly PoolSpace[], families: readonly IpFamily[]): Choice {
-  const missing = families.filter((family) => !spaces.some((space) => space.freeCount(family) > 0n));
-  const lacking = missing.length > 0 ? missing : families;
-  const names = spaces.map(({ pool }) => pool.name);
-  const offering = spaces.filter((space) => lacking.every((family) => space.offers(family)));
-  if (offering.length === 0)
-    return refuse(
-      'FamilyUnavailable',
-      `LoadBalancerPool ${listInWords(names)} has no ${lacking.join(' and ')} addresses. Add some to the pool, or change spec.ipFamilies.`,
-    );
-  const texts = offering.map(
-    ({ pool }) =>
-      `${pool.name} (${lacking.map((family) => `${count(capacity(pool.ranges, family), `${family} address`, `${family} addresses`)}`).join(', ')})`,
-  );
-  return {
-    ok: false,
-    refusal: {
-      reason: 'PoolExhausted',
-      message: `Every address of LoadBalancerPool ${listInWords(texts)} is in use or kept for another Service. Add addresses to the pool or delete a Service; one that becomes free is given to the oldest waiting Service.`,
-    },
-    awaited: { addresses: [], families: lacking, pools: names },
-  };
-}
-
-function capacity(ranges: PoolSpace['pool']['ranges'], family: IpFamily): bigint {
-  return ranges.reduce((sum, range) => (range.family === family ? sum + range.last - range.first + 1n : sum), 0n);
 }
 
 function unknownPool(name: string, pools: ReadonlyMap<string, PoolSpace>): Refusal {
