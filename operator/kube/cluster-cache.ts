@@ -43,16 +43,22 @@ export interface ClusterCache extends Cluster, DirectorKeys {
   start(): void;
   /** After it settles no request is open and no event comes. */
   stop(): Promise<void>;
-  /** `status` of a pool or director as the API server stores it. */
-  storedStatus(kind: 'LoadBalancerPool' | 'Director', name: string): unknown;
+  /** A pool or director as the API server stores it, as far as the watch has told. */
+  stored(kind: 'LoadBalancerPool' | 'Director', name: string): StoredObject | undefined;
   /** Reads a Service again that no watch covers (its type has changed, our finalizer still stands). Nothing for any other. */
   reread(key: ServiceKey): void;
 }
 
-/** An object of our own group: parsed, and its status as stored, to compare with before writing. */
-interface OwnObject<T> {
-  readonly parsed: Parsed<T>;
+/** What has to be known of an object before its status is written. */
+export interface StoredObject {
+  readonly uid: string;
+  readonly resourceVersion: string;
   readonly status: unknown;
+}
+
+/** An object of our own group: parsed, and its status as stored, to compare with before writing. */
+interface OwnObject<T> extends StoredObject {
+  readonly parsed: Parsed<T>;
   readonly finalizers: readonly string[];
   readonly deleting: boolean;
 }
@@ -62,8 +68,8 @@ export function createClusterCache(options: ClusterCacheOptions): ClusterCache {
 }
 
 function ownObject<T>({ metadata, status }: KubeObject, parsed: Parsed<T>): OwnObject<T> {
-  const { finalizers = [], deletionTimestamp } = metadata;
-  return { parsed, status, finalizers, deleting: deletionTimestamp !== undefined };
+  const { uid, resourceVersion, finalizers = [], deletionTimestamp } = metadata;
+  return { uid, resourceVersion, parsed, status, finalizers, deleting: deletionTimestamp !== undefined };
 }
 
 const GROUP_PATH = `/apis/${API_GROUP}/${API_VERSION}`;
@@ -216,8 +222,8 @@ class WatchedCluster implements ClusterCache {
     return this.#secrets.get(`${namespace}/${secretName}`) ?? missingSecret(namespace, secretName);
   }
 
-  storedStatus(kind: 'LoadBalancerPool' | 'Director', name: string): unknown {
-    return (kind === 'LoadBalancerPool' ? this.#pools : this.#directors).get(name)?.status;
+  stored(kind: 'LoadBalancerPool' | 'Director', name: string): StoredObject | undefined {
+    return (kind === 'LoadBalancerPool' ? this.#pools : this.#directors).get(name);
   }
 
   reread(key: ServiceKey): void {

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type {
   Clock,
   ClusterWriter,
@@ -10,21 +9,24 @@ import type {
 } from '../controllers/ports.ts';
 import { type AllocationRecord, sameRecord } from '../model/allocation-record.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
-import { API_GROUP, API_VERSION, CORE_FINALIZER, FIELD_MANAGER, FINALIZER, POOL_FINALIZER } from '../model/names.ts';
+import { API_GROUP, API_VERSION, CORE_FINALIZER, FINALIZER, POOL_FINALIZER } from '../model/names.ts';
 import { recordAnnotations } from './allocation-annotations.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { asRecord, isKubeObject, type ObjectMeta } from './kube-object.ts';
 import { otherStatusWriter } from './managed-fields.ts';
+import { OwnStatusWriter } from './own-status-writer.ts';
 import { parseServiceStatus } from './parse-service.ts';
-import { withoutTransitionTimes, withTransitionTimes } from './transition-times.ts';
+import { sameJson, sortedByType } from './same-json.ts';
+import { serverSideApply, writeResult } from './server-side-apply.ts';
+import { withTransitionTimes } from './transition-times.ts';
 
 export interface ClusterWriterOptions {
   readonly api: ApiClient;
   readonly clock: Clock;
   readonly log: Log;
   /** What is stored, as far as the watches have told. */
-  readonly cache: Pick<ClusterCache, 'storedStatus' | 'reread'>;
+  readonly cache: Pick<ClusterCache, 'stored' | 'reread'>;
 }
 
 export function createClusterWriter(options: ClusterWriterOptions): ClusterWriter {
@@ -40,9 +42,11 @@ const OURS = [CORE_FINALIZER, FINALIZER];
  */
 class ComparingWriter implements ClusterWriter {
   readonly #options: ClusterWriterOptions;
+  readonly #own: OwnStatusWriter;
 
   constructor(options: ClusterWriterOptions) {
     this.#options = options;
+    this.#own = new OwnStatusWriter(options);
   }
 
   async claimService(service: LoadBalancedService, record: AllocationRecord): Promise<WriteResult> {
@@ -97,21 +101,21 @@ class ComparingWriter implements ClusterWriter {
     const { api } = this.#options;
     const path = `/apis/${API_GROUP}/${API_VERSION}/loadbalancerpools/${pool}`;
     const read = await api.get(path);
-    if (!read.ok || !isKubeObject(read.body)) return resultOf(read);
+    if (!read.ok || !isKubeObject(read.body)) return writeResult(read);
     const { finalizers = [], resourceVersion, uid } = read.body.metadata;
     if (finalizers.includes(POOL_FINALIZER) === marked) return { kind: 'unchanged' };
     const others = finalizers.filter((finalizer) => finalizer !== POOL_FINALIZER);
     const next = marked ? [...others, POOL_FINALIZER] : others;
     const metadata = { resourceVersion, uid, finalizers: next.length > 0 ? next : null };
-    return resultOf(await api.patch(path, 'application/merge-patch+json', { metadata }));
+    return writeResult(await api.patch(path, 'application/merge-patch+json', { metadata }));
   }
 
   writePoolStatus(pool: string, status: PoolStatus): Promise<WriteResult> {
-    return this.#writeOwnStatus('LoadBalancerPool', 'loadbalancerpools', pool, status);
+    return this.#own.write('LoadBalancerPool', pool, status);
   }
 
   writeDirectorStatus(director: string, status: DirectorStatus): Promise<WriteResult> {
-    return this.#writeOwnStatus('Director', 'directors', director, status);
+    return this.#own.write('Director', director, status);
   }
 
   async #patchMetadata(
@@ -146,39 +150,13 @@ class ComparingWriter implements ClusterWriter {
   ): Promise<ApiAnswer> {
     const { name, namespace, uid } = service;
     const body = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, uid, ...guard }, status };
-    return this.#apply(`${servicePath(service)}/status`, body);
+    return serverSideApply(this.#options.api, `${servicePath(service)}/status`, body);
   }
 
   #serviceResult(service: LoadBalancedService, answer: ApiAnswer): WriteResult {
-    const result = resultOf(answer);
+    const result = writeResult(answer);
     if (result.kind !== 'failed') this.#options.cache.reread(service.key);
     return result;
-  }
-
-  async #writeOwnStatus(
-    kind: 'LoadBalancerPool' | 'Director',
-    plural: string,
-    name: string,
-    wanted: PoolStatus | DirectorStatus,
-  ): Promise<WriteResult> {
-    const { api, cache, clock } = this.#options;
-    if (sameOwnStatus(cache.storedStatus(kind, name), wanted)) return { kind: 'unchanged' };
-    const path = `/apis/${API_GROUP}/${API_VERSION}/${plural}/${name}`;
-    const read = await api.get(path);
-    if (!read.ok || !isKubeObject(read.body)) return resultOf(read);
-    const stored = read.body.status;
-    if (sameOwnStatus(stored, wanted)) return { kind: 'unchanged' };
-    const conditions = withTransitionTimes(wanted.conditions, asRecord(stored).conditions, clock.now());
-    const apiVersion = `${API_GROUP}/${API_VERSION}`;
-    const metadata = { name, uid: read.body.metadata.uid };
-    const body = { apiVersion, kind, metadata, status: { ...wanted, conditions } };
-    return resultOf(await this.#apply(`${path}/status`, body));
-  }
-
-  /** We own what we state: another manager's claim on it is overruled, and what we stated before and state no more goes. */
-  #apply(path: string, body: unknown): Promise<ApiAnswer> {
-    const query = { fieldManager: FIELD_MANAGER, force: 'true' };
-    return this.#options.api.patch(path, 'application/apply-patch+yaml', body, { query });
   }
 }
 
@@ -186,35 +164,7 @@ function servicePath({ namespace, name }: LoadBalancedService): string {
   return `/api/v1/namespaces/${namespace}/services/${name}`;
 }
 
-function resultOf(answer: ApiAnswer): WriteResult {
-  if (answer.ok) return { kind: 'written' };
-  if (answer.status === 404) return { kind: 'gone' };
-  if (answer.status === 409) return { kind: 'conflict' };
-  // What an apply with another uid than that of the stored object is told: it is another object of the same name.
-  if (answer.status === 422 && answer.message.includes('metadata.uid')) return { kind: 'gone' };
-  return { kind: 'failed', cause: answer.message };
-}
-
 function sameServiceStatus(stored: ServiceStatus, wanted: ServiceStatus): boolean {
   const { ingress, conditions } = wanted;
   return sameJson(stored.ingress, ingress) && sameJson(sortedByType(stored.conditions), sortedByType(conditions));
-}
-
-/** Conditions that another manager has added are not ours to compare. */
-function sameOwnStatus(stored: unknown, wanted: PoolStatus | DirectorStatus): boolean {
-  const ours = new Set(wanted.conditions.map(({ type }) => type));
-  const conditions = withoutTransitionTimes(asRecord(stored).conditions).filter(({ type }) => ours.has(String(type)));
-  return sameJson(
-    { ...asRecord(stored), conditions: sortedByType(conditions) },
-    { ...wanted, conditions: sortedByType(wanted.conditions) },
-  );
-}
-
-function sortedByType<T extends { readonly type?: unknown }>(conditions: readonly T[]): T[] {
-  return [...conditions].sort((a, b) => (String(a.type) < String(b.type) ? -1 : 1));
-}
-
-/** Equal once written: undefined fields are not there. */
-function sameJson(a: unknown, b: unknown): boolean {
-  return isDeepStrictEqual(JSON.parse(JSON.stringify(a)), JSON.parse(JSON.stringify(b)));
 }

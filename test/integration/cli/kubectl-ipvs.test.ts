@@ -45,7 +45,7 @@ describe('kubectl ipvs who, against a real API server', function () {
     for (const object of [POOL, SERVICE]) await plane.kubectl(['apply', '-f', '-'], JSON.stringify(object));
     config = loadKubeConfig({ kubeconfig: plane.kubeconfig, userAgent: 'test' });
     api = createApiClient(config);
-    const cache = { storedStatus: () => undefined, reread: () => {} };
+    const cache = { stored: () => undefined, reread: () => {} };
     const writer = createClusterWriter({ api, clock: systemClock, log: new FakeLog(), cache });
     const ip = '203.0.113.2' as IpAddress;
     assert.equal((await writer.claimService(await web(), { pool: 'public', addresses: [ip] })).kind, 'written');

@@ -208,7 +208,7 @@ describe('the cluster cache on a real API server', function () {
     ]);
     events.length = 0;
     assert.equal((await newWriter().writeDirectorStatus('front-1', directorStatus)).kind, 'written');
-    await until('the status is in the cache', () => cache.storedStatus('Director', 'front-1'));
+    await until('the status is in the cache', () => cache.stored('Director', 'front-1')?.status);
     assert.deepEqual(events, []);
   });
 
@@ -220,7 +220,7 @@ describe('the cluster cache on a real API server', function () {
       api,
       clock: systemClock,
       log,
-      cache: { storedStatus: () => undefined, reread: () => {} },
+      cache: { stored: () => undefined, reread: () => {} },
     });
     assert.deepEqual(await blind.writeDirectorStatus('front-1', directorStatus), { kind: 'unchanged' });
     assert.equal((await stored(path)).metadata.resourceVersion, before.metadata.resourceVersion);

@@ -29,7 +29,7 @@ describe('writing to Services of a real API server', function () {
   let plane: ControlPlane;
   let config: OpKubeConfig;
   let api: ApiClient;
-  const cache = { storedStatus: () => undefined, reread: () => {} };
+  const cache = { stored: () => undefined, reread: () => {} };
   let now = Date.UTC(2026, 0, 2);
   const clock = { ...systemClock, now: () => now };
   const writer = () => createClusterWriter({ api, clock, log: new FakeLog(), cache });
