@@ -192,7 +192,7 @@ export class LaneTable {
       const entry = this.#entries.of(server);
       entry.wasPresent = entry.mayBePresent;
       entry.mayBePresent = true;
-      if (entry.written !== JSON.stringify(server)) entry.written = undefined;
+      if (entry.written !== printOf(entry, server)) entry.written = undefined;
     }
   }
 
@@ -216,7 +216,7 @@ export class LaneTable {
     this.#justRead = false;
     for (const server of batch.virtualServers) {
       const entry = this.#entries.of(server);
-      this.#confirmPresent(entry, JSON.stringify(server), failures.get(entry.text));
+      this.#confirmPresent(entry, printOf(entry, server), failures.get(entry.text));
       if (entry.wanted !== undefined) touched.add(entry.wanted.service);
       for (const service of this.intents.leaving.at(server.address)) touched.add(service);
     }
@@ -260,6 +260,11 @@ export class LaneTable {
     for (const { wanted } of this.#entries.at(address)) if (wanted !== undefined) return true;
     return false;
   }
+}
+
+/** The one copy of it that is kept, if what was sent is still what is wanted. */
+function printOf({ wanted }: LaneEntry, server: VirtualServer): string {
+  return wanted?.server === server ? wanted.print : JSON.stringify(server);
 }
 
 function weightOf({ wanted }: LaneEntry): number {
