@@ -1,5 +1,6 @@
-import { KubeConfig, Watch } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
+import { ResumedWatch } from './resumed-watch.ts';
 
 /**
  * A kept connection to the API server, so that a measurement contains the product's time and not the start of kubectl.
@@ -36,11 +37,12 @@ export class ApiConnection {
     return JSON.parse(text);
   }
 
-  /** Calls back for every change below the path until the returned function is called. */
+  /** Calls back for every object below the path and for each change of one, until the returned function is called. */
   // biome-ignore lint/suspicious/noExplicitAny: objects as the API server sends them
   async watch(path: string, onChange: (phase: string, object: any) => void): Promise<() => void> {
-    const controller = await new Watch(this.#config).watch(path, {}, onChange, () => undefined);
-    return () => controller.abort();
+    const watch = new ResumedWatch(this.#config, path, onChange);
+    await watch.open();
+    return () => watch.stop();
   }
 
   async close(): Promise<void> {

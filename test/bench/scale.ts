@@ -31,18 +31,20 @@ try {
 
   await bulk(0, FEW);
   const few = await deleteOneCreateOne(FEW);
-  samples.push(few);
+  samples.push(few.sample);
   await bulk(FEW, many);
   const lots = await deleteOneCreateOne(many);
-  samples.push(lots, await duringNodeEvents(many));
+  samples.push(lots.sample, await duringNodeEvents(many));
   report('operator process, most memory resident', `${site.peakMemory().toFixed(0)} MiB`);
   await restart();
-  samples.push(await deleteOneCreateOne(many, 'after the restart, '));
+  samples.push((await deleteOneCreateOne(many, 'after the restart, ')).sample);
   report('operator process, most memory resident since its restart', `${site.peakMemory().toFixed(0)} MiB`);
 
   console.log(`\n${formatSamples(samples)}`);
-  const ratio = percentile(lots.milliseconds, 0.5) / percentile(few.milliseconds, 0.5);
-  report(`delete one, create one: median with ${many} ÷ median with ${FEW}`, ratio.toFixed(2));
+  const median = ({ sample }: Exchange) => percentile(sample.milliseconds, 0.5);
+  report(`delete one, create one: median with ${many} ÷ median with ${FEW}`, (median(lots) / median(few)).toFixed(2));
+  report('  requests of the operator, the same ratio', (lots.requests / few.requests).toFixed(2));
+  report('  writes of the operator, the same ratio', (lots.writes / few.writes).toFixed(2));
 } finally {
   published.close();
   await site.close();
@@ -65,7 +67,14 @@ async function bulk(from: number, to: number): Promise<void> {
   report('  writes of pool and director statuses in all', String(requests.filter(isOwnStatus).length));
 }
 
-async function deleteOneCreateOne(size: number, when = ''): Promise<Sample> {
+/** Pairs of a deletion and a creation: how long until the new one has its address, and what the operator asked meanwhile, leases left out. */
+interface Exchange {
+  readonly sample: Sample;
+  readonly requests: number;
+  readonly writes: number;
+}
+
+async function deleteOneCreateOne(size: number, when = ''): Promise<Exchange> {
   const milliseconds: number[] = [];
   await quiet();
   site.requests.mark();
@@ -80,8 +89,9 @@ async function deleteOneCreateOne(size: number, when = ''): Promise<Sample> {
   }
   await quiet();
   const what = `${when}delete one, create one → address, with ${size}`;
-  report(`${what}: requests of the operator per pair`, JSON.stringify(perPair(site.requests.all())));
-  return { what, milliseconds };
+  const requests = site.requests.all().filter(({ resource }) => resource !== 'leases');
+  report(`${what}: requests of the operator per pair`, JSON.stringify(perPair(requests)));
+  return { sample: { what, milliseconds }, requests: requests.length, writes: requests.filter(isWrite).length };
 }
 
 /** A node leaves or returns, which concerns every Service, and at the same moment one more Service is created. */
@@ -134,9 +144,12 @@ async function allServed(names: readonly string[]): Promise<void> {
 
 /** Writes to Services, and events about them; those about directors are in the same namespace. */
 function aboutServices(requests: readonly ApiRequest[]): readonly ApiRequest[] {
-  const isWrite = ({ verb }: ApiRequest) => verb !== 'get' && verb !== 'list';
   const isAbout = ({ resource, name }: ApiRequest) => /^(services|events)/.test(resource) && !name.startsWith('lb-');
   return requests.filter((request) => isWrite(request) && isAbout(request));
+}
+
+function isWrite({ verb }: ApiRequest): boolean {
+  return verb !== 'get' && verb !== 'list';
 }
 
 function isOwnStatus({ verb, resource }: ApiRequest): boolean {
@@ -148,8 +161,9 @@ function perPiece(requests: readonly ApiRequest[], pieces: number): string {
 }
 
 function perPair(requests: readonly ApiRequest[]): Record<string, number> {
-  const counted = Object.entries(tally(requests.filter(({ resource }) => resource !== 'leases')));
-  return Object.fromEntries(counted.map(([what, count]) => [what, Math.round((100 * count) / pairs) / 100]));
+  return Object.fromEntries(
+    Object.entries(tally(requests)).map(([what, count]) => [what, Math.round((100 * count) / pairs) / 100]),
+  );
 }
 
 function nextSuffix(): number {

@@ -136,7 +136,9 @@ export class FakeApiServer {
   }
 
   #watch(url: URL, response: ServerResponse, fault: Fault | undefined): void {
-    const from = Number(url.searchParams.get('resourceVersion') ?? '0');
+    const version = url.searchParams.get('resourceVersion');
+    // Without a version a watch begins with everything there is.
+    const from = version === null ? this.store.version : Number(version);
     if (from < this.store.oldest) {
       refuse(response, EXPIRED);
       return;
@@ -153,6 +155,8 @@ export class FakeApiServer {
       response.end();
       return;
     }
+    if (version === null)
+      for (const object of this.store.list(url.pathname)) this.#line(watch, { type: 'ADDED', object });
     for (const event of this.store.history) {
       if (event.collection === url.pathname && event.version > from) this.#send(watch, event);
     }
