@@ -21,8 +21,8 @@ const PLURAL = { LoadBalancerPool: 'loadbalancerpools', Director: 'directors' } 
  */
 export class OwnStatusWriter {
   readonly #options: OwnStatusWriterOptions;
-  /** As our last write left them, and the version that the watch showed then. */
-  readonly #written = new Map<string, { readonly over: string | undefined; readonly object: StoredObject }>();
+  /** As our last write left them. */
+  readonly #written = new Map<string, StoredObject>();
 
   constructor(options: OwnStatusWriterOptions) {
     this.#options = options;
@@ -31,8 +31,7 @@ export class OwnStatusWriter {
   async write(kind: keyof typeof PLURAL, name: string, wanted: PoolStatus | DirectorStatus): Promise<WriteResult> {
     const { api, cache, clock } = this.#options;
     const path = `/apis/${API_GROUP}/${API_VERSION}/${PLURAL[kind]}/${name}`;
-    const seen = cache.stored(kind, name);
-    let known = this.#newest(path, seen);
+    let known = this.#newest(path, cache.stored(kind, name));
     if (known === undefined) {
       const read = await api.get(path);
       if (!read.ok || !isKubeObject(read.body)) return writeResult(read);
@@ -43,16 +42,23 @@ export class OwnStatusWriter {
     const metadata = { name, uid: known.uid };
     const body = { apiVersion: `${API_GROUP}/${API_VERSION}`, kind, metadata, status: { ...wanted, conditions } };
     const answer = await serverSideApply(api, `${path}/status`, body);
-    if (answer.ok && isKubeObject(answer.body)) {
-      this.#written.set(path, { over: seen?.resourceVersion, object: storedObject(answer.body) });
-    } else this.#written.delete(path);
+    if (answer.ok && isKubeObject(answer.body)) this.#written.set(path, storedObject(answer.body));
+    else this.#written.delete(path);
     return writeResult(answer);
   }
 
   #newest(path: string, seen: StoredObject | undefined): StoredObject | undefined {
-    const last = this.#written.get(path);
-    return seen !== undefined && last?.over === seen.resourceVersion ? last.object : seen;
+    const written = this.#written.get(path);
+    if (seen === undefined || written === undefined) return seen;
+    if (isNewer(written, seen)) return written;
+    this.#written.delete(path);
+    return seen;
   }
+}
+
+/** Versions of one object are numbers that grow (KEP-5504). */
+function isNewer(a: StoredObject, b: StoredObject): boolean {
+  return a.uid === b.uid && Number(a.resourceVersion) > Number(b.resourceVersion);
 }
 
 function storedObject({ metadata, status }: KubeObject): StoredObject {

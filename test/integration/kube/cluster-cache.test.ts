@@ -248,8 +248,9 @@ describe('the cluster cache on a real API server', function () {
     const answer = await api.patch(`${path}/status`, 'application/merge-patch+json', patch, { query });
     assert.ok(answer.ok, answer.ok ? '' : answer.message);
     const changed = { ...directorStatus, message: 'Something else.' };
-    assert.equal((await newWriter().writeDirectorStatus('front-1', changed)).kind, 'written');
-    assert.deepEqual(await newWriter().writeDirectorStatus('front-1', changed), { kind: 'unchanged' });
+    const writer = newWriter();
+    assert.equal((await writer.writeDirectorStatus('front-1', changed)).kind, 'written');
+    assert.deepEqual(await writer.writeDirectorStatus('front-1', changed), { kind: 'unchanged' });
     const after = await stored(path);
     assert.deepEqual(asArray(after.status.conditions).at(-1), theirs);
     const managers = asArray(asRecord(after.metadata).managedFields).map(asRecord);
