@@ -76,6 +76,8 @@ describe('the role that the operator is installed with', function () {
     assert.deepEqual(await writer.writeDirectorStatus('front-1', directorStatus), written);
     assert.deepEqual(await writer.writeDirectorStatus('front-1', directorStatus), { kind: 'unchanged' });
     assert.deepEqual(await writer.releaseService(service()), written);
+    assert.deepEqual(await writer.markPool('public', true), written);
+    assert.deepEqual(await writer.markPool('public', false), written);
   });
 
   it('may record events about Services, pools and directors, and count them', async () => {
