@@ -3,6 +3,7 @@
  * Real etcd and kube-apiserver, the operator's own process, two directors (the real helper behind a real sshd, with kernels in memory).
  * Requests are counted by the audit log of the API server.
  */
+import { asRecord } from '../../operator/kube/kube-object.ts';
 import { type ApiRequest, tally } from '../integration/operator/api-requests.ts';
 import { RunningSite } from '../integration/operator/running-site.ts';
 import { createService, deleteService, forEachName } from '../integration/operator/site-services.ts';
@@ -15,7 +16,9 @@ const pairs = wholeNumber(process.argv[3] ?? '50', 10);
 /** Longer than any status is put off. */
 const QUIET_MS = 10_000;
 const SERVED_WITHIN_MS = 1_200_000;
+const DIRECTORS_WITHIN_MS = 300_000;
 const NODE_EVENTS = 6;
+const POOL = '/apis/ipvs-operator.io/v1alpha1/loadbalancerpools/web';
 const NODE = '/api/v1/nodes/node-2';
 const EXCLUDE = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
@@ -27,6 +30,7 @@ const site = await RunningSite.open();
 const published = await Published.watch(site.api, 'default');
 try {
   site.startOperator();
+  await directorsReady();
   const samples: Sample[] = [];
 
   await bulk(0, FEW);
@@ -37,6 +41,7 @@ try {
   samples.push(lots.sample, await duringNodeEvents(many));
   report('operator process, most memory resident', `${site.peakMemory().toFixed(0)} MiB`);
   await restart();
+  await directorsReady();
   samples.push((await deleteOneCreateOne(many, 'after the restart, ')).sample);
   report('operator process, most memory resident since its restart', `${site.peakMemory().toFixed(0)} MiB`);
 
@@ -127,6 +132,17 @@ async function restart(): Promise<void> {
   report(`restart with ${many}: start of the process → a new Service has its address`, seconds(served));
   report('  writes about any other Service', String(writes.length));
   report('  writes of pool and director statuses', String(site.requests.all().filter(isOwnStatus).length));
+}
+
+/** A director that is not there yet would be told of, which costs writes of its own. */
+async function directorsReady(): Promise<void> {
+  const deadline = Date.now() + DIRECTORS_WITHIN_MS;
+  for (;;) {
+    const pool = asRecord(await site.api.send('GET', POOL));
+    if (asRecord(pool.status).directorsReady === '2/2') return;
+    if (Date.now() > deadline) throw new Error(`the directors are not ready: ${JSON.stringify(pool.status)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 async function allServed(names: readonly string[]): Promise<void> {
