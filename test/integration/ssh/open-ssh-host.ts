@@ -36,6 +36,8 @@ const FIXED_CONFIG = [
   'StrictModes no',
   'PermitRootLogin yes',
   'PasswordAuthentication no',
+  // bash below sshd reads the start-up files of whoever runs the tests, however slow they are, unless it is below another shell.
+  'SetEnv SHLVL=2',
 ];
 const isRoot = process.getuid?.() === 0;
 

@@ -70,7 +70,8 @@ describe('The work for one event', () => {
     assert.ok(world.serviceReads - before < 40, `Services looked at: ${world.serviceReads - before}`);
   });
 
-  it('is done in slices when a director joins a thousand Services, and nothing else waits for all of it', async () => {
+  it('is done in slices when a director joins a thousand Services, and nothing else waits for all of it', async function () {
+    this.timeout(120_000);
     world = await siteWith(1_000);
     const before = world.serviceReads;
     const host = world.addDirector(aDirector({ name: 'lb-3', address: '192.0.2.13' }));
