@@ -1,14 +1,15 @@
 import { LabDir } from '../../lab/lab-dir.ts';
+import { GUE_PORT } from '../../lab/vm/node-vm.ts';
 
 export type Family = 'IPv4' | 'IPv6';
-/** kube-proxy's mode on every node of a lab. */
-export type ProxyMode = 'nftables' | 'iptables';
+/** kube-proxy's mode on every node of a lab; with ipvs the nodes are virtual machines, which also take tunnels. */
+export type ProxyMode = 'nftables' | 'iptables' | 'ipvs';
 
 /** One way to forward, behind one kube-proxy, in one family or both: everything that a case may depend on. */
 export interface Variant {
   readonly name: string;
   readonly proxyMode: ProxyMode;
-  readonly forwardingMethod: 'DirectRouting' | 'Masquerading';
+  readonly forwardingMethod: 'DirectRouting' | 'Masquerading' | 'Tunneling';
   readonly backends: 'Nodes' | 'Pods';
   /** As in `spec.ipFamilies`, the primary one first. */
   readonly families: readonly Family[];
@@ -23,7 +24,7 @@ export interface Variant {
 const ALL = Array.from({ length: 17 }, (_, index) => `E${String(index + 1).padStart(2, '0')}`);
 
 /**
- * Each case runs once by direct routing, by masquerading and to pods, once behind either mode of kube-proxy, and once in IPv4, IPv6 and
+ * Each case runs by direct routing, by masquerading, by tunnel and to pods, behind each mode of kube-proxy, and in IPv4, IPv6 and
  * dual-stack; docs/compatibility.md has the table.
  */
 const VARIANTS: readonly Variant[] = [
@@ -40,10 +41,26 @@ const VARIANTS: readonly Variant[] = [
     ...{ name: 'node ports, IPv6', proxyMode: 'iptables', forwardingMethod: 'Masquerading', backends: 'Nodes' },
     ...{ families: ['IPv6'], addresses: ['2001:db8:113::1:30-2001:db8:113::1:3f'], pool: { snat: true }, cases: ALL },
   },
+  {
+    ...{ name: 'ipip tunnel, IPv4', proxyMode: 'ipvs', forwardingMethod: 'Tunneling', backends: 'Nodes' },
+    ...{ families: ['IPv4'], addresses: ['203.0.113.140-203.0.113.149'], cases: ALL },
+    pool: { tunnel: { type: 'ipip' } },
+  },
+  {
+    ...{ name: 'GUE tunnel, IPv6', proxyMode: 'ipvs', forwardingMethod: 'Tunneling', backends: 'Nodes' },
+    ...{ families: ['IPv6'], addresses: ['2001:db8:113::1:50-2001:db8:113::1:5f'], cases: ['E04', 'E14', 'E16'] },
+    pool: { tunnel: { type: 'gue', port: GUE_PORT } },
+  },
+  {
+    ...{ name: 'direct routing, dual-stack', proxyMode: 'ipvs', forwardingMethod: 'DirectRouting', backends: 'Nodes' },
+    ...{ families: ['IPv4', 'IPv6'], pool: {}, cases: ALL },
+    addresses: ['203.0.113.160-203.0.113.169', '2001:db8:113::1:60-2001:db8:113::1:6f'],
+  },
 ];
 
 /** The variants that the lab of this process is for. */
 export function variantsHere(): readonly Variant[] {
-  const { proxyMode } = LabDir.current().state();
-  return VARIANTS.filter((variant) => variant.proxyMode === proxyMode);
+  const { proxyMode, vmNodes, vmProxyMode } = LabDir.current().state();
+  const here = vmNodes > 0 ? vmProxyMode : proxyMode;
+  return VARIANTS.filter((variant) => variant.proxyMode === here);
 }
