@@ -8,7 +8,8 @@ import type { LabOptions } from './options.ts';
 import { runProgram } from './run-program.ts';
 import { waitFor } from './wait-for.ts';
 
-const NODE_TIMEOUT_MS = 60_000;
+// A node that is a virtual machine boots first, and several share the processors.
+const NODE_TIMEOUT_MS = 180_000;
 
 /** Builds a whole lab in the namespaces of this process; returns when it can be used. */
 export async function startLab(dir: LabDir, options: LabOptions, report: (sentence: string) => void): Promise<void> {
