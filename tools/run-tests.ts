@@ -43,6 +43,7 @@ const suites: Record<string, () => Promise<Counts>> = {
     add([
       await mocha('e2e', lab(), ['test/e2e/**/*.test.ts']),
       await mocha('e2e-iptables', lab('--proxy-mode', 'iptables'), [KUBERNETES_CASES]),
+      await mocha('e2e-ipvs', lab('--vm-nodes', '2'), [KUBERNETES_CASES]),
     ]),
 };
 

@@ -42,6 +42,16 @@ const VARIANTS: readonly Variant[] = [
     ...{ families: ['IPv6'], addresses: ['2001:db8:113::1:30-2001:db8:113::1:3f'], pool: { snat: true }, cases: ALL },
   },
   {
+    ...{
+      name: 'direct routing, dual-stack',
+      proxyMode: 'iptables',
+      forwardingMethod: 'DirectRouting',
+      backends: 'Nodes',
+    },
+    ...{ families: ['IPv6', 'IPv4'], pool: {}, cases: ['E01', 'E03', 'E04', 'E14', 'E15', 'E16', 'E17'] },
+    addresses: ['203.0.113.170-203.0.113.179', '2001:db8:113::1:70-2001:db8:113::1:7f'],
+  },
+  {
     ...{ name: 'ipip tunnel, IPv4', proxyMode: 'ipvs', forwardingMethod: 'Tunneling', backends: 'Nodes' },
     ...{ families: ['IPv4'], addresses: ['203.0.113.140-203.0.113.149'], cases: ALL },
     pool: { tunnel: { type: 'ipip' } },
