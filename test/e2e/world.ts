@@ -21,14 +21,21 @@ export async function openWorld(): Promise<World> {
   if (current !== undefined) return current;
   const lab = await Lab.attach();
   const cluster = new Cluster(lab);
-  await install(lab, cluster);
   const operator = new RunningOperator(lab);
-  await operator.start();
-  for (const { name } of lab.directors) await untilReady(cluster, 'director', name);
-  await untilReady(cluster, 'lbpool', 'public');
-  const bystander = await deployBystander(cluster, lab);
-  current = { lab, cluster, operator, bystander };
-  return current;
+  try {
+    await install(lab, cluster);
+    await operator.start();
+    for (const { name } of lab.directors) await untilReady(cluster, 'director', name);
+    await untilReady(cluster, 'lbpool', 'public');
+    const bystander = await deployBystander(cluster, lab);
+    current = { lab, cluster, operator, bystander };
+    return current;
+  } catch (failure) {
+    // What still runs would keep the test process from ending.
+    await operator.stop('SIGTERM');
+    lab.close();
+    throw failure;
+  }
 }
 
 export async function closeWorld(): Promise<void> {
