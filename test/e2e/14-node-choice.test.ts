@@ -107,9 +107,9 @@ describe('a pool with weights ReadyPods', function () {
   });
   after(() => scene.close());
 
-  it('weighs each node by its ready pods on both directors, also after changes so small that they wait', () =>
+  it('weighs each node by its ready pods on both directors, also after a change so small that it waits', () =>
     undisturbed(async () => {
-      for (const replicas of [5, 6, 7, 3]) {
+      for (const replicas of [5, 6, 7, 9]) {
         const pods = await scene.scale('web', replicas);
         const counts = Map.groupBy(pods.values(), (node) => node);
         const expected = [...counts].map(
