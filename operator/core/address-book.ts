@@ -127,10 +127,12 @@ export class AddressBook {
       ledger: this.#ledger,
     });
     if (choice.ok) return this.#assign(service, held, choice, request.reallocate ?? held?.reallocated);
-    this.#wait(service, choice.awaited);
-    if (!has) return { kind: 'refused', ...choice.refusal };
-    const kept = this.#assign(service, held, { ok: true, pool: held.pool, picks: held.current }, held.reallocated);
-    this.#wait(service, choice.awaited);
+    if (!has) {
+      this.#wait(service, choice.awaited);
+      return { kind: 'refused', ...choice.refusal };
+    }
+    const same = { ok: true, pool: held.pool, picks: held.current } as const;
+    const kept = this.#assign(service, held, same, held.reallocated, choice.awaited);
     const message = `${choice.refusal.message} The Service keeps ${listInWords(kept.addresses)}.`;
     return { ...kept, unmet: { reason: choice.refusal.reason, message } };
   }
@@ -286,6 +288,8 @@ export class AddressBook {
     held: Holding | undefined,
     choice: Extract<Choice, { ok: true }>,
     reallocated: string | undefined,
+    /** What it goes on waiting for. */
+    unmetAwaited?: Awaited,
   ): Extract<VipDecision, { kind: 'assigned' }> {
     const { key, namespace, uid } = service;
     const { pool } = choice;
@@ -309,17 +313,21 @@ export class AddressBook {
     if (held !== undefined && held.pool !== pool) this.#mark(key, held.pool, false);
     const unmet = choice.unmet ?? grant.refusal;
     this.#mark(key, pool, unmet?.reason === 'AddressOutsidePools');
-    if (awaited.length === 0) this.#waiting.drop(key);
+    // One step: who left a line in between would give its place to the next one, who would be woken for nothing.
+    if (unmetAwaited !== undefined)
+      this.#wait(service, { ...unmetAwaited, addresses: [...unmetAwaited.addresses, ...awaited] });
+    else if (awaited.length === 0) this.#waiting.drop(key);
     else this.#wait(service, { addresses: awaited, families: [], pools: [] });
     return { kind: 'assigned', addresses: current, pool, ...(unmet && { unmet }) };
   }
 
   #wait({ key, namespace, createdAt, request }: LoadBalancedService, awaited: Awaited): void {
     const { addresses, pools, families, quotas = [] } = awaited;
+    const own = new Set([...addresses, ...this.#ledger.keptFor(key)]);
     this.#waiting.put(key, createdAt, [
       LINE.namespace(namespace),
       LINE.pool(request.pool),
-      ...addresses.map(LINE.address),
+      ...[...own].map(LINE.address),
       ...(request.sharingKey === undefined ? [] : [LINE.sharing(request.sharingKey)]),
       ...pools.flatMap((pool) => families.map((family) => LINE.freeAddress(pool, family))),
       ...quotas.map((pool) => LINE.quota(pool, namespace)),

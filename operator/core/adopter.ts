@@ -59,10 +59,9 @@ export class Adopter {
   #isTaken(address: IpAddress, { service, confirmed }: AdoptionClaim, pool: string): boolean {
     const { key, namespace, record } = service;
     const others = othersAt(this.#ledger, address, key);
-    if (others.length === 0) {
-      const keeper = this.#ledger.reservedFor(address) ?? this.#ledger.held(address)?.service ?? key;
-      return !confirmed && keeper !== key;
-    }
+    const keeper = this.#ledger.reservedFor(address) ?? this.#ledger.held(address)?.service ?? key;
+    if (!confirmed && keeper !== key) return true;
+    if (others.length === 0) return false;
     const asked = service.request.sharingKey;
     const sharing =
       record?.sharing ??

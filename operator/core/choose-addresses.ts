@@ -5,6 +5,7 @@ import type { LoadBalancedService } from '../model/load-balanced-service.ts';
 import type { Awaited, Choice, Refusal, RefusalReason } from './address-decision.ts';
 import type { AddressLedger } from './address-ledger.ts';
 import { exhausted } from './exhausted.ts';
+import { sharingKeyAt } from './grant-ports.ts';
 import { type Obstacle, obstacle, othersAt } from './obstacles.ts';
 import { whyNotAllowed } from './pool-admission.ts';
 import type { PoolSpace } from './pool-space.ts';
@@ -72,8 +73,8 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   if (missing.length === 0) return keepAll(poolName, kept, space);
   const refusal =
     space === undefined ? unknownPool(poolName, pools) : whyNotAllowed(space, service, input.namespaceLabels);
-  const added = space === undefined || refusal !== undefined ? [] : fill(input, space, missing);
-  const choice: Choice = { ok: true, pool: poolName, picks: [...kept, ...added] };
+  const added = space === undefined || refusal !== undefined ? [] : fill(underKeyOf(input, kept), space, missing);
+  const choice = keepAll(poolName, [...kept, ...added], space);
   const tooMany = space === undefined ? undefined : overQuota(input, space, choice.picks);
   const short = added.length < missing.length || tooMany !== undefined;
   if (!short) return choice;
@@ -82,7 +83,19 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   return tooMany ?? exhausted(service, [space as PoolSpace], missing);
 }
 
-function keepAll(pool: string, picks: readonly IpAddress[], space: PoolSpace | undefined): Choice {
+/** What is added is shared under the key that what it has is shared under. */
+function underKeyOf(input: ChoiceInput, kept: readonly IpAddress[]): ChoiceInput {
+  const { service, ledger } = input;
+  const sharingKey = sharingKeyAt(ledger, service, ledger.holding(service.key), kept);
+  if (sharingKey === undefined || sharingKey === service.request.sharingKey) return input;
+  return { ...input, service: { ...service, request: { ...service.request, sharingKey } } };
+}
+
+function keepAll(
+  pool: string,
+  picks: readonly IpAddress[],
+  space: PoolSpace | undefined,
+): Extract<Choice, { ok: true }> {
   const outside = space === undefined ? picks : picks.filter((address) => !space.contains(address));
   if (outside.length === 0) return { ok: true, pool, picks };
   const message =
@@ -154,12 +167,17 @@ function fromPool(input: ChoiceInput, space: PoolSpace): Choice {
   if (blocked.length > 0) return inTheWay(blocked);
   const open = service.ipFamilies.filter((family) => !addresses.some((address) => familyOf(address) === family));
   const picks = [...addresses, ...fill(input, space, open)];
-  const enough = service.ipFamilyPolicy === 'PreferDualStack' ? 1 : service.ipFamilies.length;
-  if (picks.length < enough)
+  const has = (family: IpFamily) => picks.some((address) => familyOf(address) === family);
+  // Who prefers both families and wants another address of one does not lose that family by it.
+  const needs =
+    service.ipFamilyPolicy === 'PreferDualStack'
+      ? service.ipFamilies.filter((family) => input.avoid.some((address) => familyOf(address) === family))
+      : service.ipFamilies;
+  if (picks.length === 0 || !needs.every(has))
     return exhausted(
       service,
       [space],
-      open.filter((family) => !picks.some((address) => familyOf(address) === family)),
+      open.filter((family) => !has(family)),
     );
   return overQuota(input, space, picks) ?? { ok: true, pool: space.pool.name, picks };
 }
@@ -207,7 +225,9 @@ function overQuota(
   const { key, namespace } = service;
   const has = held?.pool === pool.name ? held.addresses : [];
   const isCounted = (address: IpAddress) =>
-    othersAt(ledger, address, key).some((other) => other.namespace === namespace);
+    othersAt(ledger, address, key).some(
+      (other) => other.namespace === namespace && other.pool === pool.name && other.current.includes(address),
+    );
   const added = picks.filter(
     (address) => !has.includes(address) && ledger.reservedFor(address) !== key && !isCounted(address),
   ).length;

@@ -39,11 +39,7 @@ export function grantPorts(
   if (others.length === 0) {
     return { sharingKey: asked, ports: wishes, leavingPorts: leftOf(held, wishes), awaited: [] };
   }
-  // Of those beside it one may be leaving, and have another key or none by now: what it shared it under before is what counts.
-  const wasBeside = current.some(
-    (address) => held?.current.includes(address) && othersAt(ledger, address, service.key).length > 0,
-  );
-  const sharingKey = wasBeside && held !== undefined ? (held.sharingKey ?? asked) : asked;
+  const sharingKey = sharingKeyAt(ledger, service, held, current);
   const ports = wishes.filter((port) => !others.some((other) => claims(other, port)));
   const denied = wishes.filter((port) => !ports.includes(port));
   const grant = { sharingKey, ports, leavingPorts: leftOf(held, ports) };
@@ -60,6 +56,23 @@ export function grantPorts(
     `The Service shares ${listInWords(current)} with others under another sharing key, which stays until it is alone there. ` +
     'Ask for another address, or set the annotation allow-shared-ip back.';
   return { ...grant, refusal: { reason: 'SharingConflict', message }, awaited };
+}
+
+/**
+ * The key under which the Service has these addresses: beside others at one that it had already it is the one they share, whatever it asks for by now. Of those beside it
+ * one may be leaving, and have another key or none: what it shared it under before is what counts.
+ */
+export function sharingKeyAt(
+  ledger: AddressLedger,
+  service: LoadBalancedService,
+  held: Holding | undefined,
+  addresses: readonly IpAddress[],
+): string | undefined {
+  const asked = service.request.sharingKey;
+  const isBeside = addresses.some(
+    (address) => held?.current.includes(address) === true && othersAt(ledger, address, service.key).length > 0,
+  );
+  return isBeside ? (held?.sharingKey ?? asked) : asked;
 }
 
 const NO_PORTS: readonly string[] = [];

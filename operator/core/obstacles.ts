@@ -36,7 +36,8 @@ export function obstacle(
   if (!pool.serviceAllocation.sharingAcrossNamespaces && others.some((other) => other.namespace !== namespace))
     return inUse(`, and LoadBalancerPool ${pool.name} does not permit sharing across namespaces`);
   const taken = portsOf(service).filter((port) => others.some((other) => claims(other, port)));
-  if (taken.length === 0) return undefined;
+  if (taken.length === 0)
+    return ledger.users(address).includes(key) ? undefined : reservedForAnother(ledger, address, key, namespace);
   const owner = others.find((other) => claims(other, taken[0] as string)) as Holding;
   return {
     reason: 'PortInUse',
@@ -62,15 +63,26 @@ function keptForAnother(
   key: ServiceKey,
   namespace: string,
 ): Obstacle | undefined {
-  const reserved = ledger.reservedFor(address);
-  if (reserved !== undefined && reserved !== key)
-    return { reason: 'AddressReserved', text: `is reserved for ${nameService(reserved, namespace)}` };
+  const reserved = reservedForAnother(ledger, address, key, namespace);
+  if (reserved !== undefined) return reserved;
   const held = ledger.held(address);
   if (held === undefined || held.service === key) return undefined;
   return {
     reason: 'AddressReserved',
     text: `is held for ${nameService(held.service, namespace)}, which had it until a moment ago`,
   };
+}
+
+/** Also an address in use: who joins it would keep it from the Service that it is reserved for. */
+function reservedForAnother(
+  ledger: AddressLedger,
+  address: IpAddress,
+  key: ServiceKey,
+  namespace: string,
+): Obstacle | undefined {
+  const reserved = ledger.reservedFor(address);
+  if (reserved === undefined || reserved === key) return undefined;
+  return { reason: 'AddressReserved', text: `is reserved for ${nameService(reserved, namespace)}` };
 }
 
 const NOBODY: readonly Holding[] = [];

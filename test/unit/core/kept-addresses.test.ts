@@ -3,7 +3,7 @@ import type { HeldAddress, Reservation } from '../../../operator/model/address-p
 import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { type ServiceKey, serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { aPool } from '../../builders/a-pool.ts';
-import { aPublishedService, aService } from '../../builders/a-service.ts';
+import { aPublishedService, aService, aServicePort } from '../../builders/a-service.ts';
 import { aBook, assigned, give, refused } from '../../builders/an-address-book.ts';
 
 const V4 = '203.0.113.10' as IpAddress;
@@ -43,6 +43,22 @@ describe('An address that a pool reserves', () => {
     book.release(aService().key, NOW);
     refused(give(book, aService({ request: { addresses: [V4] } })), 'AddressReserved', /reserved/);
     assert.deepEqual(assigned(give(book, owner)), ['203.0.113.11'], 'what it has it keeps');
+  });
+
+  it('is joined by nobody while somebody has it from before, asked for or not, also by a forged record', () => {
+    const share = (name: string, port: number, overrides: Parameters<typeof aService>[0] = {}) =>
+      aService({ name, ports: [aServicePort({ port })], request: { sharingKey: 'k' }, ...overrides });
+    const book = aBook();
+    give(book, share('first', 80));
+    give(book, share('second', 81));
+    book.setPools([pool]);
+    assert.deepEqual(assigned(give(book, share('second', 81))), [V4], 'who has it keeps it');
+    assert.deepEqual(assigned(give(book, share('third', 82))), ['203.0.113.11']);
+    const wish = share('fourth', 83, { request: { sharingKey: 'k', addresses: [V4] } });
+    refused(give(book, wish), 'AddressReserved', /203\.0\.113\.10 is reserved for a Service of another namespace/);
+    const record = { pool: 'web', addresses: [V4], sharing: { key: 'k', ports: ['TCP/84'] } };
+    assert.equal(book.adopt(share('fifth', 84, { record }), {}).kind, 'refused');
+    assert.deepEqual(book.users(V4), [keyOf('first'), keyOf('second')]);
   });
 
   it('comes free when the reservation goes, and who waits for it is woken', () => {
