@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { matchesSelector } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../../operator/model/load-balanced-service.ts';
-import { formatVirtualServerKey } from '../../operator/model/virtual-server.ts';
+import {
+  formatVirtualServerKey,
+  type VirtualServer,
+  type VirtualServerKey,
+} from '../../operator/model/virtual-server.ts';
 import type { World } from '../builders/a-world.ts';
 import type { FakeWrite } from '../fakes/fake-writer.ts';
+import { ownPorts } from './site-model.ts';
 
 interface Snapshot {
   readonly services: ReadonlyMap<ServiceKey, LoadBalancedService>;
@@ -26,12 +31,12 @@ interface Publication {
 }
 
 /**
- * Watches a world and says at once when one of the invariants of the design is broken. Every Service of the simulation has ports of its
- * own, so that a port tells whose a virtual server is.
+ * Watches a world and says at once when one of the invariants of the design is broken. Whose a virtual server is can be read off it.
  */
 export class Invariants {
   readonly #world: World;
-  readonly #portOwner: (port: number) => ServiceKey;
+  readonly #ownerOf: (server: VirtualServer) => ServiceKey;
+  readonly #sharingKeyOf: (key: ServiceKey) => string | undefined;
   /** Directors whose table was disturbed from outside during the step: rebooted, or changed behind our back. */
   readonly disturbed = new Set<string>();
   /** The address of each Service, and what it asked for when that was published. */
@@ -42,9 +47,15 @@ export class Invariants {
   #before: Snapshot;
   readonly #fences = new Map<string, { epoch: number; generation: number; boot: number; seen: number }>();
 
-  constructor(world: World, portOwner: (port: number) => ServiceKey) {
+  /** @param sharingKeyOf the only key that the Service ever shares under. */
+  constructor(
+    world: World,
+    ownerOf: (server: VirtualServer) => ServiceKey,
+    sharingKeyOf: (key: ServiceKey) => string | undefined,
+  ) {
     this.#world = world;
-    this.#portOwner = portOwner;
+    this.#ownerOf = ownerOf;
+    this.#sharingKeyOf = sharingKeyOf;
     this.#before = this.#snapshot();
     world.writer.onWrite = (write) => this.#afterWrite(write);
   }
@@ -58,31 +69,42 @@ export class Invariants {
   /** To be called after each step. */
   check(): void {
     if (this.#violation !== undefined) throw this.#violation;
-    this.#oneServicePerAddress();
+    this.#oneServicePerPort();
     this.#addressesStay();
     this.#noDeletionOfWhatStays();
     this.#noWriteWhileAbsent();
     this.#fencesRise();
   }
 
-  /** I1: at one address, over all directors and statuses, there are virtual servers of one Service only. */
-  #oneServicePerAddress(): void {
+  /** I1: over all directors and statuses an address, protocol and port is of one Service, and an address of Services that share under one key. */
+  #oneServicePerPort(): void {
     const owners = new Map<string, ServiceKey>();
-    const claim = (address: string, owner: ServiceKey, where: string) => {
-      const other = owners.get(address) ?? owner;
-      assert.equal(other, owner, `I1: ${address} belongs to ${other} and, ${where}, to ${owner}`);
-      owners.set(address, owner);
+    const sharers = new Map<string, ServiceKey>();
+    const claim = (server: VirtualServerKey, owner: ServiceKey, where: string) => {
+      const text = formatVirtualServerKey(server);
+      const other = owners.get(text) ?? owner;
+      assert.equal(other, owner, `I1: ${text} belongs to ${other} and, ${where}, to ${owner}`);
+      owners.set(text, owner);
+      const beside = sharers.get(server.address) ?? owner;
+      const shares =
+        this.#sharingKeyOf(owner) !== undefined && this.#sharingKeyOf(owner) === this.#sharingKeyOf(beside);
+      assert.ok(
+        beside === owner || shares,
+        `I1: ${owner} has, ${where}, ${server.address} of ${beside} and may not share it`,
+      );
+      sharers.set(server.address, owner);
     };
-    for (const { key, ingress } of this.#world.api.services.values()) {
-      for (const { ip } of ingress) claim(ip, key, 'in its status');
+    for (const service of this.#world.api.services.values()) {
+      for (const { ip } of service.ingress)
+        for (const { port, protocol } of ownPorts(service))
+          claim({ address: ip, port, protocol }, service.key, 'in its status');
     }
     for (const name of this.#world.api.directors.keys()) {
       // Who dies between writing to a director and publishing leaves something that only this director can tell of: while nobody can ask it, it may
       // still be there. Nothing that was ever published is concerned: see I11.
       if (this.#world.host(name).openSessions === 0) continue;
-      for (const { address, port } of this.#world.host(name).table.virtualServers()) {
-        claim(address, this.#portOwner(port), `on director ${name} port ${port}`);
-      }
+      for (const server of this.#world.host(name).table.virtualServers())
+        claim(server, this.#ownerOf(server), `on director ${name}`);
     }
   }
 
@@ -118,9 +140,9 @@ export class Invariants {
         if (pool?.ok !== true || !matchesSelector(director.value.labels, pool.value.directorSelector)) continue;
         for (const { ip } of before.ingress) {
           if (!after.ingress.some((entry) => entry.ip === ip)) continue;
-          for (const { port, protocol } of before.ports) {
+          for (const { port, protocol } of ownPorts(before)) {
             const text = formatVirtualServerKey({ address: ip, port, protocol });
-            if (!after.ports.some((each) => each.port === port) || !keys.has(text)) continue;
+            if (!ownPorts(after).some((each) => each.port === port) || !keys.has(text)) continue;
             assert.ok(now.has(text), `I5: ${text} of ${service} vanished from ${name} although it stays desired`);
           }
         }
@@ -168,7 +190,7 @@ export class Invariants {
     for (const { ip } of service?.ingress ?? []) {
       if (had.has(ip) || this.tampered.has(ip)) continue;
       const held = [...this.#world.hosts.values()].some(({ table }) =>
-        table.virtualServers().some(({ address, port }) => address === ip && this.#portOwner(port) === key),
+        table.virtualServers().some((server) => server.address === ip && this.#ownerOf(server) === key),
       );
       assert.ok(held, `I3: ${ip} of ${key} was published although no director holds it`);
     }
@@ -180,7 +202,7 @@ export class Invariants {
       const left = this.#world
         .host(name)
         .table.virtualServers()
-        .find(({ port }) => this.#portOwner(port) === key);
+        .find((server) => this.#ownerOf(server) === key);
       assert.equal(
         left && formatVirtualServerKey(left),
         undefined,

@@ -6,7 +6,7 @@ const FIRST_SEED = Number(process.env.SIMULATION_SEED ?? 1);
 const STEPS = 40;
 
 describe('Random histories of a whole site', function () {
-  this.timeout(600_000);
+  this.timeout(1_200_000);
 
   const count = process.env.SIMULATION_SEED === undefined ? HISTORIES : 1;
   it(`keeps the invariants at every step, converges and falls silent, ${count} times from seed ${FIRST_SEED}`, async () => {

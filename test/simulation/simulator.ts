@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
+import type { AddressPool } from '../../operator/model/address-pool.ts';
+import { formatAddressRange } from '../../operator/model/address-range.ts';
 import type { Director, DirectorState } from '../../operator/model/director.ts';
 import type { IpAddress } from '../../operator/model/ip-address.ts';
 import { type LoadBalancedService, type ServiceKey, serviceKey } from '../../operator/model/load-balanced-service.ts';
 import { EXCLUDE_NODE_LABEL } from '../../operator/model/names.ts';
+import type { VirtualServer } from '../../operator/model/virtual-server.ts';
 import { aDirector } from '../builders/a-director.ts';
 import { aNode } from '../builders/a-node.ts';
-import { aPool } from '../builders/a-pool.ts';
 import { aService, aServicePort } from '../builders/a-service.ts';
 import { World } from '../builders/a-world.ts';
 import { aGroup, slices } from '../builders/pods.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import type { FakeDirector } from '../fakes/fake-director.ts';
 import { Invariants } from './invariants.ts';
-import { actualTables, expectedTables } from './site-model.ts';
+import { ADMITTED, aFreshPool, aRandomPool, POOLS } from './random-pool.ts';
+import { actualTables, expectedTables, freeFor, portsWithheld } from './site-model.ts';
 
 /** One thing that can happen, and how often compared with the others. */
 interface Happening {
@@ -25,10 +28,10 @@ const SERVICES = 8;
 const DIRECTORS = ['lb-1', 'lb-2', 'lb-3'];
 const PORTS_PER_SERVICE = 4;
 const FIRST_PORT = 1_000;
-const WEB = ['203.0.113.10', '203.0.113.11', '203.0.113.12', '203.0.113.13', '203.0.113.14'];
-const EDGE = ['203.0.113.20', '203.0.113.21', '203.0.113.22'];
-
-const TIMEOUTS = { tcpSeconds: 600, tcpFinSeconds: 60, udpSeconds: 120 };
+/** A port that any Service may have, so that who shares an address can clash. */
+const COMMON_PORT = 999;
+/** Each Service has a persistence timeout of its own: whose a virtual server is can be read off it. */
+const FIRST_TIMEOUT = 100;
 
 /** Long enough for every back-off, slow retry and verification to have come round. */
 const CONVERGE_MS = 240_000;
@@ -53,21 +56,11 @@ export class Simulation {
     this.#dice = new FakeClock(seed * 7_919 + 13);
     this.#world = new World({
       seed,
-      pools: [
-        aPool({ addresses: ['203.0.113.10-203.0.113.14'] }),
-        aPool({
-          name: 'edge',
-          createdAt: 1_500,
-          addresses: ['203.0.113.20-203.0.113.22'],
-          autoAssign: false,
-          directorSelector: { matchLabels: { edge: 'yes' } },
-          balancing: { forwardingMethod: 'Masquerading', backends: 'Pods', snat: true, timeouts: TIMEOUTS },
-        }),
-      ],
+      pools: POOLS.map(aFreshPool),
       directors: DIRECTORS.slice(0, 2).map((name) => this.#directorObject(name)),
     });
     for (const host of this.#world.hosts.values()) grantHost(host);
-    this.#invariants = new Invariants(this.#world, ownerOfPort);
+    this.#invariants = new Invariants(this.#world, ownerOf, sharingKeyOf);
     const checkWrite = this.#world.writer.onWrite;
     this.#world.writer.onWrite = (write) => {
       checkWrite(write);
@@ -133,7 +126,7 @@ export class Simulation {
       { name: 'director changes state', weight: 4, happens: () => this.#changeState() },
       { name: 'director changes its label', weight: 3, happens: () => this.#changeLabel() },
       { name: 'Director object comes or goes', weight: 3, happens: () => this.#toggleDirector() },
-      { name: 'pool is paused or resumed', weight: 2, happens: () => this.#togglePause() },
+      { name: 'pool is edited', weight: 5, happens: () => this.#editPool() },
       { name: 'Secret vanishes or returns', weight: 2, happens: () => this.#toggleSecret() },
       { name: 'somebody else removes a virtual server', weight: 3, happens: () => this.#drift() },
       { name: 'API server becomes unreliable', weight: 4, happens: () => this.#breakApi(0.3) },
@@ -152,21 +145,30 @@ export class Simulation {
       { length: 1 + this.#roll(2) },
       (_, i) => FIRST_PORT + index * PORTS_PER_SERVICE + ((i + this.#roll(2)) % PORTS_PER_SERVICE),
     );
-    const request = this.#roll(3) === 0 || old === undefined ? this.#wish() : old.request;
+    if (this.#roll(3) === 0) ports.push(COMMON_PORT);
+    const request = this.#roll(3) === 0 || old === undefined ? this.#wish(index) : old.request;
     const service = aService({
       name: nameOf(index),
       uid: old?.uid ?? `uid-${++this.#uids}`,
       createdAt: old?.createdAt ?? this.#world.clock.now(),
+      labels: this.#roll(4) === 0 ? {} : ADMITTED,
       ports: [...new Set(ports)].map((port) => aServicePort({ name: `p${port}`, port })),
+      clientIpAffinitySeconds: FIRST_TIMEOUT + index,
       request,
     });
+    this.#history.push(`  (${describeService(service)})`);
     this.#world.api.putService(service);
   }
 
-  #wish(): { readonly addresses?: readonly string[]; readonly pool?: string } {
+  #wish(index: number): LoadBalancedService['request'] {
     const kind = this.#roll(8);
-    if (kind < 2) return { addresses: [`203.0.113.${10 + this.#roll(5)}`] };
-    return kind < 4 ? { pool: 'edge' } : {};
+    const sharingKey = this.#roll(3) === 0 ? undefined : sharingKeyOf(keyOf(index));
+    return {
+      addresses: kind < 2 ? [`203.0.113.${10 + this.#roll(5)}` as IpAddress] : [],
+      ...(kind > 1 && kind < 4 && { pool: 'edge' }),
+      ...(sharingKey !== undefined && { sharingKey }),
+      ...(this.#roll(3) === 0 && { reallocate: String(this.#roll(4)) }),
+    };
   }
 
   #changeNode(): void {
@@ -188,9 +190,8 @@ export class Simulation {
       const placed = `${address}@node-${21 + this.#roll(4)}`;
       return this.#pick([[], [placed], [placed], [`${placed}!`], [`${placed}?!`]]);
     });
-    const ports = Array.from({ length: PORTS_PER_SERVICE }, (_, i) => ({
-      name: `p${FIRST_PORT + index * PORTS_PER_SERVICE + i}`,
-    }));
+    const ownPorts = Array.from({ length: PORTS_PER_SERVICE }, (_, i) => FIRST_PORT + index * PORTS_PER_SERVICE + i);
+    const ports = [...ownPorts, COMMON_PORT].map((port) => ({ name: `p${port}` }));
     this.#world.api.putPods(keyOf(index), slices(aGroup(pods, ...ports)));
   }
 
@@ -242,9 +243,10 @@ export class Simulation {
     }
   }
 
-  #togglePause(): void {
-    const pool = this.#world.api.pools.get(this.#pick(['web', 'edge']));
-    if (pool?.ok === true) this.#world.api.putPool({ ok: true, value: { ...pool.value, paused: !pool.value.paused } });
+  #editPool(): void {
+    const pool = aRandomPool(this.#pick(POOLS), (from) => this.#pick(from));
+    this.#history.push(`  (${describePool(pool)})`);
+    this.#world.api.putPool({ ok: true, value: pool });
   }
 
   #toggleSecret(): void {
@@ -316,16 +318,17 @@ export class Simulation {
     for (const service of this.#world.api.services.values()) {
       const { key, finalizers, wanted, ingress } = service;
       if (!wanted) assert.deepEqual(finalizers, [], `I10: ${key} should have been released`);
-      if (!wanted || ingress.length > 0) continue;
+      if (!wanted) continue;
       const said = JSON.stringify(service.conditions);
-      assert.ok(!this.#canHaveAddress(service), `I10: ${key} has no address although one is free: ${said}`);
+      if (ingress.length === 0)
+        assert.equal(
+          freeFor(this.#world, service),
+          undefined,
+          `I10: ${key} has no address although one is free: ${said}`,
+        );
+      else
+        assert.deepEqual(portsWithheld(this.#world, service), [], `I10: ${key} lacks a port that nobody has: ${said}`);
     }
-  }
-
-  #canHaveAddress({ request }: LoadBalancedService): boolean {
-    const inUse = new Set([...this.#world.api.services.values()].flatMap(({ ingress }) => ingress.map(({ ip }) => ip)));
-    const from = request.pool === 'edge' ? EDGE : WEB;
-    return (request.addresses.length > 0 ? request.addresses : from).some((ip) => !inUse.has(ip as IpAddress));
   }
 
   /** I10, second half: what has converged is left alone. */
@@ -373,8 +376,30 @@ function keyOf(index: number): ServiceKey {
   return serviceKey('default', nameOf(index));
 }
 
-function ownerOfPort(port: number): ServiceKey {
-  return keyOf(Math.floor((port - FIRST_PORT) / PORTS_PER_SERVICE));
+function ownerOf({ persistence }: VirtualServer): ServiceKey {
+  assert.ok(persistence !== undefined, 'every Service of the simulation has a persistence timeout');
+  return keyOf(persistence.timeoutSeconds - FIRST_TIMEOUT);
+}
+
+/** Three Services may share under one key, three under another; the rest never does. */
+function sharingKeyOf(key: ServiceKey): string | undefined {
+  return ['k', 'l'][Math.floor(Number(key.split('-').at(-1)) / 3)];
+}
+
+function describeService({ name, labels, ports, request }: LoadBalancedService): string {
+  return `${name} ${JSON.stringify(labels)} ports ${ports.map(({ port }) => port).join()} asks ${JSON.stringify(request)}`;
+}
+
+function describePool({
+  name,
+  ranges,
+  paused,
+  reservations,
+  releaseDelaySeconds,
+  serviceAllocation,
+}: AddressPool): string {
+  const { quotaPerNamespace, serviceSelectors } = serviceAllocation;
+  return `${name}: ${ranges.map(formatAddressRange).join()} ${JSON.stringify({ paused, reservations, releaseDelaySeconds, quotaPerNamespace, serviceSelectors })}`;
 }
 
 function sorted(table: ReadonlyMap<string, string> | undefined): Record<string, string> {
