@@ -122,8 +122,13 @@ func (j *job) keysOf(change plan.Change) []wire.Key {
 
 func describeChanges(changes []plan.Change) []wire.Change {
 	described := make([]wire.Change, 0, len(changes))
-	for _, change := range changes {
-		described = append(described, wire.Change{Kind: string(change.Kind), Object: change.Object(), Sentence: change.Sentence()})
+	object, of := "", plan.Identity{}
+	for index := range changes {
+		change := &changes[index]
+		if identity := change.OfObject(); object == "" || identity != of {
+			object, of = change.Object(), identity
+		}
+		described = append(described, wire.Change{Kind: string(change.Kind), Object: object, Sentence: change.SentenceAbout(object)})
 	}
 	return described
 }

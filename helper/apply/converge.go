@@ -25,7 +25,7 @@ func (e *Engine) converge(j *job) *wire.Error {
 		if readError == nil && len(result.unknown) > 0 {
 			result.done = append(result.done, made(result.unknown, j.plan().Changes)...)
 		}
-		j.changes = append(j.changes, result.done...)
+		j.changes = together(j.changes, result.done)
 		j.errors = result.errors
 		if err := e.recordOutcome(j, planned.Changes, result, readError == nil); err != nil {
 			return failure("record what was written", err)
@@ -42,6 +42,14 @@ func (e *Engine) converge(j *job) *wire.Error {
 	}
 }
 
+// together is append without a copy of what may be tens of thousands of changes, when there are none yet.
+func together(changes, more []plan.Change) []plan.Change {
+	if len(changes) == 0 {
+		return more
+	}
+	return append(changes, more...)
+}
+
 // made are the changes that were carried out although their acknowledgement was lost: a fresh plan no longer has them.
 func made(unknown, left []plan.Change) []plan.Change {
 	still := map[plan.Identity]bool{}
@@ -54,7 +62,8 @@ func made(unknown, left []plan.Change) []plan.Change {
 // recordIntent puts what is about to be made into the ledger first: if we die between two writes, what exists is ours.
 func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted, AddDrains: planned.Draining, RemoveDrains: planned.Returned}
-	for _, change := range planned.Changes {
+	for index := range planned.Changes {
+		change := &planned.Changes[index]
 		switch {
 		case change.Kind == plan.AddVirtualServer && !j.owned.Keys[change.Service.ServiceKey]:
 			j.newKeys[change.Service.ServiceKey] = true
@@ -75,18 +84,24 @@ const manyVirtualServers = 16
 
 // readBack reads again whatever a change was about.
 func (e *Engine) readBack(j *job, changes []plan.Change) error {
-	keys := map[ipvs.ServiceKey]bool{}
-	addressesTouched := false
-	for _, change := range changes {
-		if change.Phase == plan.PhaseAddAddresses || change.Phase == plan.PhaseDeleteAddresses {
-			addressesTouched = true
-		} else {
-			keys[change.Service.ServiceKey] = true
-		}
+	if len(changes) == 0 {
+		return nil
 	}
+	j.replan()
+	known := map[ipvs.ServiceKey]bool{}
 	var ordered []ipvs.ServiceKey
-	for key := range keys {
-		ordered = append(ordered, key)
+	addressesTouched := false
+	for index := range changes {
+		change := &changes[index]
+		key := change.Service.ServiceKey
+		switch {
+		case change.Phase == plan.PhaseAddAddresses || change.Phase == plan.PhaseDeleteAddresses:
+			addressesTouched = true
+		case len(ordered) > 0 && ordered[len(ordered)-1] == key: // as most of a virtual server's changes
+		case !known[key]:
+			known[key] = true
+			ordered = append(ordered, key)
+		}
 	}
 	refresh := e.refresh
 	if j.request.All && len(ordered) > manyVirtualServers {
@@ -171,6 +186,10 @@ func (e *Engine) record(j *job, delta ledger.Delta) error {
 	record, err := e.Ledger.Write(delta)
 	if err != nil {
 		return err
+	}
+	if record.Revision != j.revision {
+		j.revision = record.Revision
+		j.replan()
 	}
 	named := j.owned.Named
 	j.owned, j.unannounced = ownership(j.grant, record), record.Unannounced

@@ -82,6 +82,7 @@ func (e *Engine) drift(j *job, result *wire.ReadResult) *wire.Error {
 	if err := e.observeAddresses(&j.seen, j.request, j.owned); err != nil {
 		return failure("read the interfaces", err)
 	}
+	j.replan()
 	planned := j.plan()
 	differences = append(differences, describeChanges(planned.Changes)...)
 	for _, refusal := range planned.Refusals {

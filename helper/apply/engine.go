@@ -44,13 +44,15 @@ type Engine struct {
 
 // job is one apply in progress.
 type job struct {
-	sent    wire.Apply
-	grant   policy.Grant
-	before  uint64 // the ledger revision at the start
-	request plan.Request
-	owned   plan.Ownership
-	limits  plan.Limits
-	seen    view
+	sent     wire.Apply
+	grant    policy.Grant
+	before   uint64 // the ledger revision at the start
+	revision uint64 // and now
+	request  plan.Request
+	owned    plan.Ownership
+	limits   plan.Limits
+	seen     view
+	planned  *plan.Plan // nil until it is asked for
 	// bad are the keys that were asked for and cannot be as asked: invalid, forbidden.
 	bad     []wire.Key
 	refused []wire.Error
@@ -114,7 +116,7 @@ func (e *Engine) Apply(sent wire.Apply) (wire.ApplyResult, *wire.Error) {
 }
 
 func newJob(grant policy.Grant, record ledger.Record) *job {
-	return &job{grant: grant, before: record.Revision, owned: ownership(grant, record),
+	return &job{grant: grant, before: record.Revision, revision: record.Revision, owned: ownership(grant, record),
 		newKeys: map[ipvs.ServiceKey]bool{}, newAddresses: map[address.Assigned]bool{}}
 }
 
@@ -190,6 +192,7 @@ func (j *job) parse(now drain.Moment) {
 
 func (j *job) reject(key wire.Key, class wire.Class, err error) {
 	object := desired.Describe(key)
+	j.replan()
 	if parsed, err := desired.ParseKey(key); err == nil {
 		j.request.Kept = append(j.request.Kept, parsed)
 	}
@@ -201,6 +204,7 @@ func (j *job) reject(key wire.Key, class wire.Class, err error) {
 
 func (e *Engine) observe(j *job) error {
 	var err error
+	j.replan()
 	if j.request.All {
 		j.seen, err = e.observeAll(j.owned)
 	} else {
@@ -224,7 +228,17 @@ func (j *job) keys() []ipvs.ServiceKey {
 	return keys
 }
 
-func (j *job) plan() plan.Plan { return plan.Make(j.request, j.owned, j.seen.Observed, j.limits) }
+// plan is made once, until something that it depends on changes: see replan.
+func (j *job) plan() plan.Plan {
+	if j.planned == nil {
+		planned := plan.Make(j.request, j.owned, j.seen.Observed, j.limits)
+		j.planned = &planned
+	}
+	return *j.planned
+}
+
+// replan is called whenever request, ownership or what was seen has changed.
+func (j *job) replan() { j.planned = nil }
 
 // CheckPolicy says why the host's policy file does not let this owner work, or nil.
 func (e *Engine) CheckPolicy() error {

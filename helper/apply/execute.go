@@ -53,16 +53,28 @@ func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]tab
 }
 
 func (e *Engine) executeServers(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
+	for slice := range slices.Chunk(phase, operationsAtOnce) {
+		e.executeSlice(slice, unborn, result)
+	}
+}
+
+// operationsAtOnce bounds the memory that a full load takes.
+const operationsAtOnce = 1024
+
+func (e *Engine) executeSlice(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
 	operations := make([]ipvs.Operation, len(phase))
-	for index, change := range phase {
+	for index := range phase {
+		change := &phase[index]
 		operations[index] = ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination}
 	}
 	for index, err := range e.IPVS.Execute(operations) {
+		if err == nil {
+			result.done = append(result.done, phase[index])
+			continue
+		}
 		change := phase[index]
 		key := change.Service.ServiceKey
 		switch {
-		case err == nil:
-			result.done = append(result.done, change)
 		case change.Kind == plan.AddRealServer && unborn[key]:
 			// its virtual server was refused, which is reported
 		default:

@@ -54,11 +54,7 @@ func later(a, b wire.Fence) wire.Fence {
 // never newer than what a reboot brings back. What was refused is not accepted, and stays in the journal as it was.
 func (e *Engine) remember(j *job) *wire.Error {
 	if e.Journal != nil && !j.memory.restoring {
-		told, err := j.accepted()
-		if err == nil {
-			err = e.Journal.Write(told, e.now().Wall)
-		}
-		if err != nil {
+		if err := e.Journal.Write(j.accepted(), e.now().Wall); err != nil {
 			return journalFailure(err)
 		}
 	}
@@ -97,7 +93,7 @@ func journalFailure(err error) *wire.Error {
 }
 
 // accepted is what of the request goes into the journal.
-func (j *job) accepted() (journal.Told, error) {
+func (j *job) accepted() journal.Told {
 	told := journal.Told{Fence: j.sent.Fence, All: j.request.All, Interface: j.sent.Interface, Host: j.acceptedHost(),
 		Put: map[ipvs.ServiceKey][]byte{}, Keep: map[ipvs.ServiceKey]bool{}}
 	for _, key := range j.request.Kept {
@@ -108,23 +104,21 @@ func (j *job) accepted() (journal.Told, error) {
 		refused[refusal.Key] = true
 		told.Keep[refusal.Key] = true
 	}
-	sent := map[wire.Key]wire.VirtualServer{}
-	for _, virtualServer := range j.sent.VirtualServers {
-		sent[virtualServer.Key] = virtualServer
+	sent := make(map[wire.Key]*wire.VirtualServer, len(j.sent.VirtualServers))
+	for index := range j.sent.VirtualServers {
+		sent[j.sent.VirtualServers[index].Key] = &j.sent.VirtualServers[index]
 	}
 	for _, wanted := range j.request.Desired {
 		key := wanted.ServiceKey
 		if refused[key] && !j.owned.Owns(key) {
 			continue
 		}
-		virtualServer := sent[wireKey(key)]
+		virtualServer := *sent[wireKey(key)]
 		virtualServer.Gone = nil
 		if refused[key] { // of its deletions: what it keeps is what stays
 			virtualServer = withRealServers(virtualServer, wanted, j.seen.VirtualServers[key])
 		}
-		if err := put(told, key, virtualServer); err != nil {
-			return told, err
-		}
+		told.Put[key] = journal.Encode(virtualServer)
 	}
 	for _, key := range append(j.request.Absent, j.request.Remove...) {
 		if !refused[key] || !j.exists(key) {
@@ -133,18 +127,10 @@ func (j *job) accepted() (journal.Told, error) {
 	}
 	for _, key := range j.memory.adopt {
 		if _, listed := told.Put[key]; !listed && j.owned.Owns(key) {
-			if err := put(told, key, sentForm(j.seen.VirtualServers[key])); err != nil {
-				return told, err
-			}
+			told.Put[key] = journal.Encode(sentForm(j.seen.VirtualServers[key]))
 		}
 	}
-	return told, nil
-}
-
-func put(told journal.Told, key ipvs.ServiceKey, virtualServer wire.VirtualServer) error {
-	raw, err := journal.Encode(virtualServer)
-	told.Put[key] = raw
-	return err
+	return told
 }
 
 func (j *job) exists(key ipvs.ServiceKey) bool {

@@ -98,6 +98,7 @@ func (j *job) takeOver() {
 		j.around.before = append(j.around.before, wire.Change{Kind: adoptVirtualServer, Object: key.String(),
 			Sentence: fmt.Sprintf("adopt virtual server %s, as it stands, for owner %s", key, j.grant.Owner)})
 	}
+	j.replan()
 	j.request.Remove = slices.DeleteFunc(j.request.Remove, func(key ipvs.ServiceKey) bool {
 		if j.owned.Owns(key) {
 			j.reject(wireKey(key), wire.ClassObject, fmt.Errorf("it was made by owner %s and is no orphan: name it in absent", j.grant.Owner))
@@ -107,6 +108,7 @@ func (j *job) takeOver() {
 }
 
 func (j *job) take(key ipvs.ServiceKey) {
+	j.replan()
 	if len(j.memory.taken) == 0 {
 		j.owned.Keys, j.owned.ByVIP = maps.Clone(j.owned.Keys), j.owned.ByVIP.Clone() // the ledger's own
 	}

@@ -53,7 +53,7 @@ func (e *Engine) refreshWith(seen *view, keys []ipvs.ServiceKey, services map[ip
 		if err != nil {
 			return err
 		}
-		seen.VirtualServers[key] = table.New(service, destinations)
+		seen.VirtualServers[key] = table.Keep(service, destinations)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
 		if err != nil {
 			return view{}, err
 		}
-		seen.VirtualServers[service.ServiceKey] = table.New(service, destinations)
+		seen.VirtualServers[service.ServiceKey] = table.Keep(service, destinations)
 	}
 	return seen, nil
 }

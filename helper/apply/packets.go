@@ -129,6 +129,7 @@ func (j *job) refusePackets(change packets.Change, err error) {
 		return
 	}
 	j.around.failed = appendNew(j.around.failed, wireKey(change.Key))
+	j.replan()
 	j.request.Desired = slices.DeleteFunc(j.request.Desired, func(virtualServer table.VirtualServer) bool { return virtualServer.ServiceKey == change.Key })
 	j.request.Kept = append(j.request.Kept, change.Key)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -18,37 +17,35 @@ const batch = 64
 
 // bareLoop sends the table's messages, encoded and packed before the clock starts, and waits for their acknowledgements: what
 // nobody who uses this kernel interface can be faster than.
-func bareLoop(table testTable) (time.Duration, error) {
+func bareLoop(table testTable) (spent, error) {
 	family, err := familyNumber()
 	if err != nil {
-		return 0, err
+		return spent{}, err
 	}
 	var bodies [][]byte
 	for _, operation := range table.operations {
 		body, err := ipvs.EncodeOperation(operation)
 		if err != nil {
-			return 0, err
+			return spent{}, err
 		}
 		bodies = append(bodies, body)
 	}
 	ipvsDatagrams := pack(family, unix.NLM_F_REQUEST|unix.NLM_F_ACK, bodies, batch)
 	lo, err := net.InterfaceByName(interfaceName)
 	if err != nil {
-		return 0, err
+		return spent{}, err
 	}
 	bodies = nil
 	for _, assigned := range table.addresses {
 		bodies = append(bodies, newAddress(lo.Index, assigned.Address.AsSlice()))
 	}
 	addressDatagrams := pack(unix.RTM_NEWADDR, unix.NLM_F_REQUEST|unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, bodies, batch)
-	start := time.Now()
-	if err := sendAll(unix.NETLINK_GENERIC, ipvsDatagrams); err != nil {
-		return 0, err
-	}
-	if err := sendAll(unix.NETLINK_ROUTE, addressDatagrams); err != nil {
-		return 0, err
-	}
-	return time.Since(start), nil
+	return measure(func() error {
+		if err := sendAll(unix.NETLINK_GENERIC, ipvsDatagrams); err != nil {
+			return err
+		}
+		return sendAll(unix.NETLINK_ROUTE, addressDatagrams)
+	})
 }
 
 // datagram is some messages ready to be sent.

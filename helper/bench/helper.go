@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,28 +73,48 @@ type applied struct {
 }
 
 // ask sends one request and measures until the last byte of the answer is here.
-func (h *helper) ask(body []byte) (applied, time.Duration, error) {
+func (h *helper) ask(body []byte) (applied, spent, error) {
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	kernelBefore, err := h.kernelTime()
+	if err != nil {
+		return applied{}, spent{}, err
+	}
 	start := time.Now()
-	if err := wire.WriteFrame(h.input, json.RawMessage(body)); err != nil {
-		return applied{}, 0, err
+	if _, err := h.input.Write(frame); err != nil {
+		return applied{}, spent{}, err
 	}
 	answer, err := wire.ReadFrame(h.output)
 	took := time.Since(start)
 	if err != nil {
-		return applied{}, 0, fmt.Errorf("no answer: %w", err)
+		return applied{}, spent{}, fmt.Errorf("no answer: %w", err)
+	}
+	kernel, err := h.kernelTime()
+	if err != nil {
+		return applied{}, spent{}, err
 	}
 	var decoded applied
 	if err := json.Unmarshal(answer, &decoded); err != nil {
-		return applied{}, 0, err
+		return applied{}, spent{}, err
 	}
 	if !decoded.OK || len(decoded.Result.Errors) > 0 {
-		return applied{}, 0, fmt.Errorf("the helper answers %.300s", answer)
+		return applied{}, spent{}, fmt.Errorf("the helper answers %.300s", answer)
 	}
-	return decoded, took, nil
+	return decoded, spent{took, kernel - kernelBefore}, nil
+}
+
+// kernelTime is how long the process has been in the kernel so far: field stime of proc_pid_stat(5), in ticks of 10 ms.
+func (h *helper) kernelTime() (time.Duration, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, fields, _ := strings.Cut(string(content), ") ") // behind the name, which may have blanks
+	ticks, err := strconv.ParseInt(strings.Fields(fields)[12], 10, 64)
+	return time.Duration(ticks) * 10 * time.Millisecond, err
 }
 
 // apply asks, and wants so many writes.
-func (h *helper) apply(body []byte, writes int) (time.Duration, error) {
+func (h *helper) apply(body []byte, writes int) (spent, error) {
 	answer, took, err := h.ask(body)
 	if err == nil && answer.Result.Writes != writes {
 		err = fmt.Errorf("the helper has written %d times instead of %d", answer.Result.Writes, writes)

@@ -51,12 +51,21 @@ func run(arguments []string) error {
 	}
 	chosen.changes = 20 * chosen.rounds
 	fmt.Printf("Linux %s, %d rounds; medians of wall time [least … most]\n", release(), chosen.rounds)
+	if err := inNamespace(loadModules); err != nil {
+		return err
+	}
 	for _, size := range chosen.sizes {
 		if err := chosen.loads(size); err != nil {
 			return err
 		}
 	}
 	return chosen.oneChange(100, 5000)
+}
+
+// loadModules has the kernel load what the first competitor would wait for otherwise.
+func loadModules() error {
+	_, err := bareLoop(makeTable(1, 1))
+	return err
 }
 
 func release() string {

@@ -4,12 +4,36 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// samples are the measured times by what was measured.
+// spent is the time that something took, and how much of it was spent in the kernel on its behalf.
+type spent struct{ whole, kernel time.Duration }
+
+// samples are the measured times by what was measured; those in the kernel under the name's own.
 type samples map[string][]time.Duration
 
-func (s samples) add(name string, took time.Duration) { s[name] = append(s[name], took) }
+func (s samples) add(name string, took spent) {
+	s[name] = append(s[name], took.whole)
+	s[inKernel(name)] = append(s[inKernel(name)], took.kernel)
+}
+
+func inKernel(name string) string { return name + ", in the kernel" }
+
+// measure runs work in this process.
+func measure(work func() error) (spent, error) {
+	before := ownKernelTime()
+	start := time.Now()
+	err := work()
+	return spent{time.Since(start), ownKernelTime() - before}, err
+}
+
+func ownKernelTime() time.Duration {
+	var usage unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Stime.Nano())
+}
 
 func (s samples) median(name string) time.Duration {
 	sorted := slices.Sorted(slices.Values(s[name]))
@@ -21,8 +45,8 @@ func (s samples) median(name string) time.Duration {
 
 func (s samples) print(names ...string) {
 	for _, name := range names {
-		fmt.Printf("  %-32s %10.1f ms  n=%d  [%.1f … %.1f]\n", name, milliseconds(s.median(name)), len(s[name]),
-			milliseconds(slices.Min(s[name])), milliseconds(slices.Max(s[name])))
+		fmt.Printf("  %-32s %10.1f ms  n=%d  [%.1f … %.1f]  %.0f ms of it in the kernel\n", name, milliseconds(s.median(name)), len(s[name]),
+			milliseconds(slices.Min(s[name])), milliseconds(slices.Max(s[name])), milliseconds(s.median(inKernel(name))))
 	}
 }
 
@@ -31,6 +55,8 @@ func (s samples) printRatio(above, below, goal string, reached func(float64) boo
 	ratio := float64(s.median(above)) / float64(s.median(below))
 	verdict := ""
 	switch {
+	case reached == nil && goal != "":
+		verdict = "  (" + goal + ")"
 	case reached == nil:
 	case reached(ratio):
 		verdict = fmt.Sprintf("  (%s: reached)", goal)

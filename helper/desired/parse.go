@@ -71,7 +71,7 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 	if err := parseScheduling(sent, &service); err != nil {
 		return table.VirtualServer{}, err
 	}
-	var destinations []ipvs.Destination
+	destinations := make([]ipvs.Destination, 0, len(sent.RealServers))
 	for _, realServer := range sent.RealServers {
 		destination, err := parseRealServer(key, realServer)
 		if err != nil {
@@ -82,7 +82,7 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 	if sent.DrainSeconds < 0 || sent.DrainSeconds > maxDrainSeconds {
 		return table.VirtualServer{}, fmt.Errorf("drain time %d is outside 0 … %d seconds", sent.DrainSeconds, maxDrainSeconds)
 	}
-	virtualServer := table.New(service, destinations)
+	virtualServer := table.Keep(service, destinations)
 	virtualServer.Drain = time.Duration(sent.DrainSeconds) * time.Second
 	for index := 1; index < len(virtualServer.Destinations); index++ {
 		if virtualServer.Destinations[index].DestinationKey == virtualServer.Destinations[index-1].DestinationKey {
@@ -286,7 +286,8 @@ func parseAddress(text string) (netip.Addr, error) {
 	if err != nil || address.Zone() != "" || address.Is4In6() {
 		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 or IPv6 address", text)
 	}
-	if address.String() != text {
+	var room [64]byte
+	if string(address.AppendTo(room[:0])) != text {
 		return netip.Addr{}, fmt.Errorf("address %s is not in canonical form: write %s", text, address)
 	}
 	return address, nil

@@ -15,6 +15,7 @@ import (
 type Netlink struct {
 	socket *rawnetlink.Socket
 	family uint16 // 0 until it has been looked up
+	bodies []byte // of the messages of Execute, used again and again
 }
 
 // NewNetlink prepares a connection; nothing is opened before the first use.
@@ -67,7 +68,8 @@ func (n *Netlink) Execute(operations []Operation) []error {
 	}
 	messages := make([]netlink.Message, 0, len(operations))
 	origin := make([]int, 0, len(operations))
-	var bodies []byte
+	bodies := n.bodies[:0]
+	defer func() { n.bodies = bodies }()
 	for index, operation := range operations {
 		start := len(bodies)
 		var err error
@@ -113,6 +115,9 @@ func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, 
 			entry, err := decode(data)
 			if err != nil {
 				return err
+			}
+			if entries == nil {
+				entries = make([]T, 0, 16)
 			}
 			entries = append(entries, entry)
 			return nil

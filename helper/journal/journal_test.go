@@ -45,11 +45,7 @@ func entry(t *testing.T, key ipvs.ServiceKey, realServers int) []byte {
 		}
 		virtualServer.RealServers = append(virtualServer.RealServers, wire.RealServer{Address: host, Port: int64(key.Port), Weight: 1, ForwardingMethod: "DirectRouting"})
 	}
-	raw, err := Encode(virtualServer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return Encode(virtualServer)
 }
 
 func told(generation uint64, put map[ipvs.ServiceKey][]byte, remove ...ipvs.ServiceKey) Told {

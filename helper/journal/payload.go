@@ -92,8 +92,12 @@ func (l *payloadLines) put(key ipvs.ServiceKey, interfaceName string, raw []byte
 	if strings.ContainsAny(interfaceName, "\t\n") || bytes.ContainsAny(raw, "\t\n") {
 		return fmt.Errorf("%s on interface %q cannot be written into one line", key, interfaceName)
 	}
-	fmt.Fprintf(&l.text, "+\t%s\t%s\t%s\n", key, interfaceName, raw)
-	return nil
+	l.text.Grow(len(raw) + len(interfaceName) + 64)
+	for _, part := range []string{"+\t", key.String(), "\t", interfaceName, "\t"} {
+		l.text.WriteString(part)
+	}
+	l.text.Write(raw)
+	return l.text.WriteByte('\n')
 }
 
 func (l *payloadLines) host(host *wire.Host) error {

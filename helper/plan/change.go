@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -86,29 +87,40 @@ func (c Change) Object() string {
 	return c.Service.ServiceKey.String()
 }
 
+// OfObject is equal for changes that have the same Object.
+func (c *Change) OfObject() Identity {
+	if c.Kind == AddAddress || c.Kind == DeleteAddress {
+		return Identity{Address: c.Address}
+	}
+	return Identity{Service: c.Service.ServiceKey}
+}
+
 // Sentence says the change in words.
-func (c Change) Sentence() string {
+func (c Change) Sentence() string { return c.SentenceAbout(c.Object()) }
+
+// SentenceAbout is Sentence for who knows the Object already.
+func (c *Change) SentenceAbout(object string) string {
 	switch c.Kind {
 	case AddVirtualServer:
-		return fmt.Sprintf("add virtual server %s with %s", c.Object(), describeService(c.Service))
+		return fmt.Sprintf("add virtual server %s with %s", object, describeService(c.Service))
 	case EditVirtualServer:
-		return fmt.Sprintf("change virtual server %s from %s to %s", c.Object(), describeService(c.Before.Service), describeService(c.Service))
+		return fmt.Sprintf("change virtual server %s from %s to %s", object, describeService(c.Before.Service), describeService(c.Service))
 	case DeleteVirtualServer:
-		return "delete virtual server " + c.Object()
+		return "delete virtual server " + object
 	case AddRealServer:
-		return "add real server " + c.Destination.DestinationKey.String() + " " + describeNewDestination(c.Destination) + " to " + c.Object()
+		return c.sentenceOfNewRealServer(object)
 	case EditRealServer:
-		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
+		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, object, describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
 		if c.Gone {
-			return fmt.Sprintf("delete real server %s from %s at once: it is gone", c.Destination.DestinationKey, c.Object())
+			return fmt.Sprintf("delete real server %s from %s at once: it is gone", c.Destination.DestinationKey, object)
 		}
-		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, c.Object())
+		return fmt.Sprintf("delete real server %s from %s", c.Destination.DestinationKey, object)
 	case DrainRealServer:
 		return fmt.Sprintf("drain real server %s of %s: weight %d to 0, delete it when nothing is left on it, at the latest at %s",
-			c.Destination.DestinationKey, c.Object(), c.Before.Destination.Weight, c.Deadline)
+			c.Destination.DestinationKey, object, c.Before.Destination.Weight, c.Deadline)
 	case UndrainRealServer:
-		return fmt.Sprintf("take real server %s of %s back: %s", c.Destination.DestinationKey, c.Object(), describeEdit(c.Before.Destination, c.Destination))
+		return fmt.Sprintf("take real server %s of %s back: %s", c.Destination.DestinationKey, object, describeEdit(c.Before.Destination, c.Destination))
 	case AddAddress:
 		if c.Address.IsRoute() {
 			return fmt.Sprintf("add local route %s to interface %s", c.Address.Name(), c.Address.Interface)
@@ -121,6 +133,21 @@ func (c Change) Sentence() string {
 		return fmt.Sprintf("delete address %s from interface %s", c.Address.Address, c.Address.Interface)
 	}
 	return string(c.Kind)
+}
+
+// sentenceOfNewRealServer is made at once: a full load has tens of thousands of them.
+func (c *Change) sentenceOfNewRealServer(object string) string {
+	var room [160]byte
+	text := append(room[:0], "add real server "...)
+	text = netip.AddrPortFrom(c.Destination.Address, c.Destination.Port).AppendTo(text)
+	text = strconv.AppendUint(append(text, " weight "...), uint64(c.Destination.Weight), 10)
+	if c.Destination.ForwardingMethod != ipvs.DirectRouting {
+		text = append(append(text, " by "...), c.Destination.MethodText()...)
+	}
+	if c.Destination.UpperThreshold != 0 {
+		text = fmt.Appendf(text, " thresholds %d/%d", c.Destination.UpperThreshold, c.Destination.LowerThreshold)
+	}
+	return string(append(append(text, " to "...), object...))
 }
 
 func describeService(service ipvs.Service) string {
@@ -138,17 +165,6 @@ func describeService(service ipvs.Service) string {
 		parts = append(parts, "persistence engine "+service.PersistenceEngine)
 	}
 	return strings.Join(parts, ", ")
-}
-
-func describeNewDestination(destination ipvs.Destination) string {
-	text := "weight " + strconv.FormatUint(uint64(destination.Weight), 10)
-	if destination.ForwardingMethod != ipvs.DirectRouting {
-		text += " by " + destination.MethodText()
-	}
-	if destination.UpperThreshold != 0 {
-		text += fmt.Sprintf(" thresholds %d/%d", destination.UpperThreshold, destination.LowerThreshold)
-	}
-	return text
 }
 
 func describeEdit(before, after ipvs.Destination) string {

@@ -19,7 +19,11 @@ const headerLength = unix.SizeofNlMsghdr
 
 // Parse cuts a datagram into messages. The data of each points into the datagram.
 func Parse(datagram []byte) ([]netlink.Message, error) {
-	var messages []netlink.Message
+	return appendMessages(nil, datagram)
+}
+
+// appendMessages is Parse into room that is there already.
+func appendMessages(messages []netlink.Message, datagram []byte) ([]netlink.Message, error) {
 	for len(datagram) > 0 {
 		if len(datagram) < headerLength {
 			return nil, fmt.Errorf("%w: %d bytes are too few for a header", ErrMalformed, len(datagram))

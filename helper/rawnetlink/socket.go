@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -33,8 +34,12 @@ type Socket struct {
 	fd       int // -1 when closed
 	sequence uint32
 	buffer   []byte
-	outgoing []byte // what is sent, used again and again
+	outgoing []byte            // what is sent, used again and again
+	incoming []netlink.Message // what was received last, likewise
 	strict   bool
+	// from and fromLength are where the kernel writes who sent a datagram: on the heap, which does not move.
+	from       unix.RawSockaddrNetlink
+	fromLength uint32
 	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost.
 	ReceiveBuffer int
 }
@@ -96,7 +101,7 @@ func (s *Socket) batch(messages []netlink.Message, results []error) {
 		}
 		for _, answer := range answers {
 			index := int(answer.Header.Sequence - first)
-			if answer.Header.Type != netlink.Error || index < 0 || index >= len(results) || !errors.Is(results[index], ErrOutcomeUnknown) {
+			if answer.Header.Type != netlink.Error || index < 0 || index >= len(results) || results[index] != ErrOutcomeUnknown {
 				continue
 			}
 			results[index] = errnoIn(answer)
@@ -193,23 +198,41 @@ func (s *Socket) send(messages []netlink.Message, flags netlink.HeaderFlags) (ui
 
 // receive waits for one datagram of the kernel.
 func (s *Socket) receive() ([]netlink.Message, error) {
-	for deadline := time.Now().Add(answerTimeout); ; {
-		count, _, flags, from, err := unix.Recvmsg(s.fd, s.buffer, nil, unix.MSG_TRUNC)
-		sender, isNetlink := from.(*unix.SockaddrNetlink)
+	var deadline time.Time // reading a clock is dear on some machines
+	for {
+		count, sender, err := s.receiveFrom()
 		switch {
-		case errors.Is(err, unix.EINTR) && time.Now().Before(deadline):
-		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		case err == unix.EINTR && (deadline.IsZero() || time.Now().Before(deadline)):
+			if deadline.IsZero() {
+				deadline = time.Now().Add(answerTimeout)
+			}
+		case err == unix.ENOBUFS, err == unix.EAGAIN, err == unix.EINTR:
 			return nil, ErrOutcomeUnknown
-		case err != nil:
+		case err != 0:
 			return nil, err
-		case isNetlink && sender.Pid != 0:
+		case sender != 0:
 			// not from the kernel
-		case flags&unix.MSG_TRUNC != 0 || count > len(s.buffer):
+		case count > len(s.buffer):
 			return nil, fmt.Errorf("%w: a datagram of %d bytes was cut off", ErrMalformed, count)
 		default:
-			return Parse(s.buffer[:count])
+			messages, err := appendMessages(s.incoming[:0], s.buffer[:count])
+			s.incoming = messages
+			return messages, err
 		}
 	}
+}
+
+// receiveFrom is recvfrom(2) with MSG_TRUNC: the length of the datagram even if there is less room for it, and the port of who sent
+// it. The answer to a netlink request is mostly there before one asks for it: then the Go scheduler need not hear of the call.
+func (s *Socket) receiveFrom() (count int, sender uint32, errno unix.Errno) {
+	s.fromLength = unix.SizeofSockaddrNetlink
+	result, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
+		unix.MSG_TRUNC|unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&s.fromLength)))
+	if errno == unix.EAGAIN {
+		result, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
+			unix.MSG_TRUNC, uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&s.fromLength)))
+	}
+	return int(result), s.from.Pid, errno
 }
 
 // Open opens the socket now, in the network namespace of the calling thread, instead of when it is first used.

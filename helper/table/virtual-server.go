@@ -28,9 +28,19 @@ func (v VirtualServer) IsGone(key ipvs.DestinationKey) bool { return slices.Cont
 
 // New puts the destinations into canonical order.
 func New(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
-	sorted := slices.Clone(destinations)
-	slices.SortFunc(sorted, func(a, b ipvs.Destination) int { return a.DestinationKey.Compare(b.DestinationKey) })
-	return VirtualServer{Service: service, Destinations: sorted}
+	return Keep(service, slices.Clone(destinations))
+}
+
+// Keep is New for destinations that nobody else uses.
+func Keep(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
+	inOrder := true
+	for index := 1; index < len(destinations) && inOrder; index++ {
+		inOrder = destinations[index-1].DestinationKey.Compare(destinations[index].DestinationKey) <= 0
+	}
+	if !inOrder {
+		slices.SortFunc(destinations, func(a, b ipvs.Destination) int { return a.DestinationKey.Compare(b.DestinationKey) })
+	}
+	return VirtualServer{Service: service, Destinations: destinations}
 }
 
 // Without is the virtual server without the destinations of these keys.

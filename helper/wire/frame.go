@@ -5,7 +5,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,15 +39,15 @@ func ReadFrame(stream io.Reader) ([]byte, error) {
 
 // WriteFrame encodes the message and writes it as one frame in one call.
 func WriteFrame(stream io.Writer, message any) error {
-	body, err := json.Marshal(message)
+	frame, err := appendMessage(make([]byte, 4), message)
 	if err != nil {
 		return fmt.Errorf("encode frame: %w", err)
 	}
-	if len(body) > MaxFrameBytes {
+	length := len(frame) - 4
+	if length > MaxFrameBytes {
 		return ErrFrameTooLong
 	}
-	frame := make([]byte, 4, 4+len(body))
-	binary.BigEndian.PutUint32(frame, uint32(len(body)))
-	_, err = stream.Write(append(frame, body...))
+	binary.BigEndian.PutUint32(frame, uint32(length))
+	_, err = stream.Write(frame)
 	return err
 }

@@ -131,6 +131,14 @@ type sentRealServer struct {
 // DecodeRequest reads one request strictly. The id is returned as far as it could be read (else 0), so that even a
 // malformed request gets an answer that can be matched. The error is always of class protocol.
 func DecodeRequest(body []byte) (Request, *Error) {
+	if request, isPlain := decodePlain(body); isPlain {
+		return request, nil
+	}
+	return decodeAny(body)
+}
+
+// decodeAny reads whatever may be sent, and says what is wrong with it.
+func decodeAny(body []byte) (Request, *Error) {
 	var header sentHeader
 	members, err := checkSpelling(body)
 	if err != nil {

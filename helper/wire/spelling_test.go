@@ -42,9 +42,10 @@ func spelledAsTokens(decoder *json.Decoder, named bool, depth int) bool {
 	return err == nil
 }
 
-// agree compares the two on a body that is valid JSON; on another, DecodeRequest refuses.
+// agree compares the two on a body that is valid JSON; on another, DecodeRequest refuses. The two ways to decode agree as well.
 func agree(t *testing.T, body []byte) {
 	t.Helper()
+	sameAsStepByStep(t, body)
 	if !json.Valid(body) {
 		if _, refusal := DecodeRequest(body); refusal == nil {
 			t.Errorf("%q is not JSON, and is taken", body)

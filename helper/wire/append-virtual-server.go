@@ -1,0 +1,102 @@
+package wire
+
+// Append writes the virtual server as json.Marshal does.
+func (v VirtualServer) Append(buffer []byte) []byte {
+	buffer = v.Key.append(append(buffer, '{'))
+	buffer = v.PacketRules.append(buffer)
+	buffer = appendTextMember(buffer, "scheduler", v.Scheduler)
+	buffer = appendTexts(appendMember(buffer, "schedulerFlags"), v.SchedulerFlags)
+	if v.Persistence != nil {
+		buffer = v.Persistence.append(appendMember(buffer, "persistence"))
+	}
+	buffer = appendBoolMember(buffer, "onePacket", v.OnePacket)
+	if v.DrainSeconds != 0 {
+		buffer = appendNumberMember(buffer, "drainSeconds", v.DrainSeconds)
+	}
+	buffer = appendRealServers(appendMember(buffer, "realServers"), v.RealServers)
+	if len(v.Gone) > 0 {
+		buffer = append(appendMember(buffer, "gone"), '[')
+		for index, endpoint := range v.Gone {
+			if index > 0 {
+				buffer = append(buffer, ',')
+			}
+			buffer = append(appendNumberMember(appendTextMember(append(buffer, '{'), "address", endpoint.Address), "port", endpoint.Port), '}')
+		}
+		buffer = append(buffer, ']')
+	}
+	return append(buffer, '}')
+}
+
+// append writes the members.
+func (k Key) append(buffer []byte) []byte {
+	if k.Address != "" {
+		buffer = appendTextMember(buffer, "address", k.Address)
+	}
+	if k.Port != 0 {
+		buffer = appendNumberMember(buffer, "port", k.Port)
+	}
+	if k.Protocol != "" {
+		buffer = appendTextMember(buffer, "protocol", k.Protocol)
+	}
+	if k.FirewallMark != 0 {
+		buffer = appendNumberMember(buffer, "firewallMark", k.FirewallMark)
+	}
+	if k.Family != "" {
+		buffer = appendTextMember(buffer, "family", k.Family)
+	}
+	return buffer
+}
+
+// append writes the members.
+func (r PacketRules) append(buffer []byte) []byte {
+	if r.Masquerade {
+		buffer = appendBoolMember(buffer, "masquerade", true)
+	}
+	if len(r.SourceRanges) > 0 {
+		buffer = appendTexts(appendMember(buffer, "sourceRanges"), r.SourceRanges)
+	}
+	if r.MSSClamp != 0 {
+		buffer = appendNumberMember(buffer, "mssClamp", r.MSSClamp)
+	}
+	return buffer
+}
+
+func (p Persistence) append(buffer []byte) []byte {
+	buffer = appendNumberMember(append(buffer, '{'), "timeoutSeconds", p.TimeoutSeconds)
+	buffer = appendNumberMember(buffer, "prefixLength", p.PrefixLength)
+	if p.Engine != "" {
+		buffer = appendTextMember(buffer, "engine", p.Engine)
+	}
+	return append(buffer, '}')
+}
+
+func appendRealServers(buffer []byte, servers []RealServer) []byte {
+	if servers == nil {
+		return append(buffer, "null"...)
+	}
+	buffer = append(buffer, '[')
+	for index := range servers {
+		if index > 0 {
+			buffer = append(buffer, ',')
+		}
+		buffer = servers[index].append(buffer)
+	}
+	return append(buffer, ']')
+}
+
+func (r *RealServer) append(buffer []byte) []byte {
+	buffer = appendTextMember(append(buffer, '{'), "address", r.Address)
+	buffer = appendNumberMember(buffer, "port", r.Port)
+	buffer = appendNumberMember(buffer, "weight", r.Weight)
+	buffer = appendTextMember(buffer, "forwardingMethod", r.ForwardingMethod)
+	buffer = appendNumberMember(buffer, "upperThreshold", r.UpperThreshold)
+	buffer = appendNumberMember(buffer, "lowerThreshold", r.LowerThreshold)
+	if r.Tunnel != (Tunnel{}) {
+		buffer = appendTextMember(append(appendMember(buffer, "tunnel"), '{'), "type", r.Tunnel.Type)
+		if r.Tunnel.Port != 0 {
+			buffer = appendNumberMember(buffer, "port", r.Tunnel.Port)
+		}
+		buffer = append(appendBoolMember(buffer, "checksum", r.Tunnel.Checksum), '}')
+	}
+	return append(buffer, '}')
+}
