@@ -154,10 +154,12 @@ async function kernelContract(kernel: string): Promise<Counts> {
     '1500',
     '--file',
     '.build/contract.test:/contract.test',
+    '--file',
+    'dist/ipvs-helper:/ipvs-helper',
     '--',
     '/bin/sh',
     '-c',
-    'IPVS_CONTRACT_KERNEL=1 /contract.test -test.v',
+    'IPVS_CONTRACT_KERNEL=1 IPVS_CONTRACT_HELPER=/ipvs-helper /contract.test -test.v',
   ];
   const code = await run(command, {}, (line) => {
     const outcome = /^\s*--- (PASS|FAIL|SKIP): (\S+)/.exec(line);

@@ -27,6 +27,7 @@ type director struct {
 	engine     *apply.Engine
 	stateDir   string
 	journalDir string
+	netns      string
 	boot       string
 	policy     string
 	fence      wire.Fence
@@ -41,7 +42,7 @@ var boots atomic.Int64
 func newDirector(t *testing.T, w *world) *director {
 	t.Helper()
 	// Every director has booted just now: what others have left in the same state directory is of an earlier boot.
-	d := &director{world: w, stateDir: w.stateDir, boot: fmt.Sprint("boot ", boots.Add(1)), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
+	d := &director{world: w, stateDir: w.stateDir, netns: "netns", boot: fmt.Sprint("boot ", boots.Add(1)), policy: defaultPolicy, fence: wire.Fence{Epoch: 1, Generation: 1}}
 	d.newDisk(t)
 	d.engine = d.newEngine("prod")
 	return d
@@ -60,7 +61,7 @@ func (d *director) newDisk(t *testing.T) {
 func (d *director) newEngine(owner string) *apply.Engine {
 	return &apply.Engine{
 		IPVS: d.ipvs, Addresses: d.addresses, Host: d.settings, Packets: d.packets(owner),
-		Ledger: ledger.Open(d.stateDir, owner, "netns", d.boot), Lock: ledger.NewLock(d.stateDir, "netns"),
+		Ledger: ledger.Open(d.stateDir, owner, d.netns, d.boot), Lock: ledger.NewLock(d.stateDir, d.netns),
 		Journal: journal.Open(d.journalDir, owner),
 		Policy:  func() (policy.Grant, error) { return policy.Parse([]byte(d.policy), owner) },
 	}

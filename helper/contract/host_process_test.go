@@ -36,7 +36,7 @@ func hostProcess() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = listener.Close()
 	}()
-	d := &director{world: fakeWorld(task.StateDir), stateDir: task.StateDir, journalDir: task.StateDir, boot: "boot", policy: defaultPolicy}
+	d := &director{world: fakeWorld(task.StateDir), stateDir: task.StateDir, journalDir: task.StateDir, netns: "netns", boot: "boot", policy: defaultPolicy}
 	counting := &sessionCount{path: task.Sessions}
 	for {
 		connection, err := listener.Accept()

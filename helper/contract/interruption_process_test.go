@@ -22,8 +22,8 @@ import (
 )
 
 // processRole says what this program is when it is not the suite: a helper that carries out one request and dies on the way,
-// a reader that looks all the time, or a host for tests of the stream between operator and helper (host_process_test.go). All are
-// processes of their own, in the network namespace that started them.
+// a reader that looks all the time, a host for tests of the stream between operator and helper (host_process_test.go), or a tracer of
+// the program that directors run. All are processes of their own, in the network namespace that started them.
 const processRole = "IPVS_CONTRACT_PROCESS"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	runtime.LockOSThread() // of all threads only this one is sure to be where we were started
-	if err := map[string]func() error{"helper": helperProcess, "reader": readerProcess, "host": hostProcess, "bridge": bridgeProcess}[role](); err != nil {
+	if err := map[string]func() error{"helper": helperProcess, "reader": readerProcess, "host": hostProcess, "bridge": bridgeProcess, "tracer": tracerProcess, "traced": tracedProcess}[role](); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -73,7 +73,7 @@ func helperProcess() error {
 	if err != nil {
 		return err
 	}
-	d := &director{world: kernelWorld(task.StateDir), stateDir: task.StateDir, journalDir: task.JournalDir, boot: task.Boot, policy: task.Policy}
+	d := &director{world: kernelWorld(task.StateDir), stateDir: task.StateDir, journalDir: task.JournalDir, netns: "netns", boot: task.Boot, policy: task.Policy}
 	pause := func() {}
 	if task.Death < 0 { // watched closely once; the others stop between the same writes
 		pause = polls.pass
@@ -134,7 +134,7 @@ func readerProcess() error {
 		if err := polls.set(report.Polls); err != nil {
 			return err
 		}
-		time.Sleep(time.Millisecond) // one processor for all
+		time.Sleep(20 * time.Millisecond) // one processor for all
 	}
 	return json.NewEncoder(os.Stdout).Encode(report)
 }

@@ -71,16 +71,33 @@ type interruption struct {
 	log, polls string
 	heard      func() []string
 	announced  int // by the fake, up to the last reset
+	// withoutDrains lets real servers go at once.
+	withoutDrains bool
+}
+
+func (i *interruption) table(servers []wire.VirtualServer) []wire.VirtualServer {
+	for index := range servers {
+		if i.withoutDrains {
+			servers[index].DrainSeconds = 0
+		}
+	}
+	return servers
 }
 
 func newInterruption(t *testing.T, w *world) *interruption {
 	t.Helper()
-	i := &interruption{director: newDirector(t, w), log: filepath.Join(w.stateDir, "written"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
+	return interrupted(t, newDirector(t, w), false)
+}
+
+func interrupted(t *testing.T, d *director, withoutDrains bool) *interruption {
+	t.Helper()
+	w := d.world
+	i := &interruption{director: d, withoutDrains: withoutDrains, log: filepath.Join(w.stateDir, "written"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
 	i.policy = interruptionPolicy
 	i.apply(t, i.newEngine("test"), wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: list(virtualServer("198.51.100.1", 80, "192.0.2.21"))})
 	foreign := service("192.0.2.200", 80)
 	w.must(t, ipvs.Operation{Kind: ipvs.NewService, Service: foreign}, ipvs.Operation{Kind: ipvs.NewDestination, Service: foreign, Destination: destination("192.0.2.21", 80)})
-	i.all(t, tableAfter()...)
+	i.all(t, i.table(tableAfter())...)
 	if w.real {
 		i.heard = hearAddresses(t)
 	}
@@ -89,7 +106,7 @@ func newInterruption(t *testing.T, w *world) *interruption {
 
 func (i *interruption) reset(t *testing.T) {
 	t.Helper()
-	answer := i.apply(t, i.newEngine("prod"), wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: tableBefore(), Host: hostBefore()})
+	answer := i.apply(t, i.newEngine("prod"), wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: i.table(tableBefore()), Host: hostBefore()})
 	if len(answer.Errors)+len(answer.Failed) > 0 {
 		t.Fatalf("back to the first table: %+v", answer.Errors)
 	}
@@ -181,7 +198,7 @@ func (i *interruption) again(t *testing.T) wire.ApplyResult {
 }
 
 func (i *interruption) request() wire.Apply {
-	return wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: tableAfter(), Host: hostAfter()}
+	return wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: i.table(tableAfter()), Host: hostAfter()}
 }
 
 // written is what was written since the last call, sorted: what the helper has noted, and what the kernel has told of addresses.
@@ -213,7 +230,7 @@ func (i *interruption) knownAsOurs(t *testing.T, death int) map[drain.Key]drain.
 	if refusal != nil || len(read.Orphans) > 0 || len(read.Foreign) != 2 {
 		t.Errorf("killed after write %d: refusal %v, orphans %v, foreign %v", death, refusal, read.Orphans, read.Foreign)
 	}
-	record, err := ledger.Open(i.stateDir, "prod", "netns", i.boot).Read()
+	record, err := ledger.Open(i.stateDir, "prod", i.netns, i.boot).Read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +250,7 @@ func (i *interruption) knownAsOurs(t *testing.T, death int) map[drain.Key]drain.
 // keepsDeadlines wants drains that had begun before the interruption to end as they would have.
 func (i *interruption) keepsDeadlines(t *testing.T, death int, recorded map[drain.Key]drain.Term) {
 	t.Helper()
-	record, err := ledger.Open(i.stateDir, "prod", "netns", i.boot).Read()
+	record, err := ledger.Open(i.stateDir, "prod", i.netns, i.boot).Read()
 	if err != nil || len(record.Drains) != 6 {
 		t.Errorf("killed after write %d: %d drains, %v", death, len(record.Drains), err)
 	}
