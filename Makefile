@@ -11,10 +11,10 @@ GO_SOURCES := $(shell find helper -name '*.go' -not -path '*/testdata/*' 2>/dev/
 TS_SOURCES := $(shell find operator -name '*.ts' 2>/dev/null) tools/bundle-operator.ts tools/ipvs-operator.sh package-lock.json
 export CGO_ENABLED := 0
 
-.PHONY: help deps lock packages build generate format lint check test bench-latency bench-allocator bench-helper bench-scale e2e demo lab images controlplane clean
+.PHONY: help deps lock packages build generate format lint check test bench-latency bench-allocator bench-helper bench-scale e2e e2e-kubernetes demo lab images controlplane clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 # ---- what the rest needs ---------------------------------------------------------------------------------------------
 
@@ -102,6 +102,9 @@ bench-allocator: .build/npm.stamp ## what an allocation costs, by size and fill 
 
 e2e: packages build controlplane images ## the end-to-end tests only: real cluster, directors, traffic
 	@$(NODE) tools/run-tests.ts e2e
+
+e2e-kubernetes: packages build controlplane images ## cases E01 to E17 with every variant, also those that test leaves out: more than an hour
+	@$(NODE) tools/run-tests.ts kubernetes
 
 # ---- seeing ----------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,15 @@ const suites: Record<string, () => Promise<Counts>> = {
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
   dataplane: () => mocha('dataplane', ['test/lab/lab', 'run', '--nodes', '1', '--'], ['test/dataplane/**/*.test.ts']),
+  // Every variant with every case: more than an hour.
+  kubernetes: async () => {
+    const all = { KUBERNETES_CASES: 'all' };
+    return add([
+      await mocha('kubernetes', lab(), [KUBERNETES_CASES], all),
+      await mocha('kubernetes-iptables', lab('--proxy-mode', 'iptables'), [KUBERNETES_CASES], all),
+      await mocha('kubernetes-ipvs', lab('--vm-nodes', '2'), [KUBERNETES_CASES], all),
+    ]);
+  },
   e2e: async () =>
     add([
       await mocha('e2e', lab(), ['test/e2e/**/*.test.ts']),
@@ -81,7 +90,12 @@ function add(all: readonly Counts[]): Counts {
 }
 
 /** Mocha in a process of its own, behind a prefix such as `lab run --`. */
-async function mocha(name: string, prefix: readonly string[], files: readonly string[]): Promise<Counts> {
+async function mocha(
+  name: string,
+  prefix: readonly string[],
+  files: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<Counts> {
   const countsFile = join(scratch, `${name}.json`);
   const command = [
     ...prefix,
@@ -93,7 +107,7 @@ async function mocha(name: string, prefix: readonly string[], files: readonly st
     '--fail-zero',
     ...files,
   ];
-  const code = await run(command, { TEST_COUNTS: countsFile });
+  const code = await run(command, { ...environment, TEST_COUNTS: countsFile });
   if (!existsSync(countsFile)) return { passed: 0, failed: 1 };
   const { passed, failed, pending } = JSON.parse(readFileSync(countsFile, 'utf8'));
   return { passed, failed: Math.max(failed + pending, code === 0 && passed > 0 ? 0 : 1) };

@@ -172,7 +172,12 @@ class History {
     if (decision.kind === 'refused') return;
     const { key, namespace, labels, ipFamilies } = service;
     const order = decision.addresses.map((address) => ipFamilies.indexOf(familyOf(address)));
-    if (decision.unmet === undefined) assert.deepEqual(order, order.toSorted(), `${key}: in the order of ipFamilies`);
+    if (decision.unmet === undefined)
+      assert.deepEqual(
+        order,
+        order.toSorted((one, other) => one - other),
+        `${key}: in the order of ipFamilies`,
+      );
     const added = decision.addresses.filter((address) => !before.includes(address));
     if (added.length === 0) return;
     const pool = this.#pools.find(({ name }) => name === decision.pool);
