@@ -1,8 +1,12 @@
+import { LabDir } from '../lab/lab-dir.ts';
 import { waitFor } from '../lab/wait-for.ts';
 
 /** How a wait is bounded. */
 export interface Patience {
-  /** Default 60 s: generous, because the directors are emulated and the machine may be busy; no test asserts a time. */
+  /**
+   * Default 60 s: generous, because the directors are emulated and the machine may be busy; no test asserts a time. Three times as long
+   * with nodes that are emulated too, whose kube-proxy may take more than a minute to follow.
+   */
   readonly timeoutMs?: number;
   /** Pause between two looks, default 200 ms. */
   readonly everyMs?: number;
@@ -15,7 +19,7 @@ export interface Patience {
 export function eventually<T>(
   what: string,
   look: () => Promise<T | undefined | false>,
-  { timeoutMs = 60_000, everyMs = 200 }: Patience = {},
+  { timeoutMs = patience(), everyMs = 200 }: Patience = {},
 ): Promise<T> {
   return waitFor(
     what,
@@ -27,6 +31,10 @@ export function eventually<T>(
     },
     { timeoutMs, everyMs },
   );
+}
+
+function patience(): number {
+  return LabDir.current().state().vmNodes > 0 ? 180_000 : 60_000;
 }
 
 /** Lets time pass: only to pace load or looks, never as a way to wait for something to have happened. */

@@ -3,7 +3,7 @@ import { closeWorld, openWorld } from './world.ts';
 
 // Importing this file anywhere registers root hooks once for the whole run: one lab, one installation for all files.
 before(async function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   await openWorld();
 });
 

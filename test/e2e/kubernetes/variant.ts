@@ -58,7 +58,7 @@ const VARIANTS: readonly Variant[] = [
   },
   {
     ...{ name: 'GUE tunnel, IPv6', proxyMode: 'ipvs', forwardingMethod: 'Tunneling', backends: 'Nodes' },
-    ...{ families: ['IPv6'], addresses: ['2001:db8:113::1:50-2001:db8:113::1:5f'], cases: ['E14'] },
+    ...{ families: ['IPv6'], addresses: ['2001:db8:113::1:50-2001:db8:113::1:5f'], cases: ['E16'] },
     pool: { tunnel: { type: 'gue', port: GUE_PORT } },
   },
   {
