@@ -39,21 +39,32 @@ export function effectiveBalancing(pool: AddressPool, service: LoadBalancedServi
     drainSeconds: overrides.drainSeconds ?? pool.balancing.drainSeconds,
   };
   const impossible: string[] = [];
+  const notes: string[] = [];
+  if (losesItsAnswers(options, service)) notes.push(ANSWERS_LOST);
   if (options.backends === 'Pods' && options.forwardingMethod === 'DirectRouting')
     impossible.push(PODS_BY_DIRECT_ROUTING);
   if (thresholds.lower > thresholds.upper) impossible.push(thresholdsReversed(thresholds));
   if (service.clientIpAffinitySeconds !== undefined) {
-    const notes =
-      overrides.scheduler === undefined || overrides.scheduler === 'mh'
-        ? []
-        : [
-            `Scheduler ${overrides.scheduler} is not used: sessionAffinity ClientIP needs mh, so that every director chooses the same real server for a client.`,
-          ];
+    if (overrides.scheduler !== undefined && overrides.scheduler !== 'mh')
+      notes.push(
+        `Scheduler ${overrides.scheduler} is not used: sessionAffinity ClientIP needs mh, so that every director chooses the same real server for a client.`,
+      );
     return { ...options, scheduler: 'mh', schedulerFlags: ['mh-fallback'], problems: impossible, notes };
   }
   const { flags, problems } = usableFlags(scheduler, chosen);
-  return { ...options, scheduler, schedulerFlags: flags, problems: [...impossible, ...problems], notes: [] };
+  return { ...options, scheduler, schedulerFlags: flags, problems: [...impossible, ...problems], notes };
 }
+
+/** The kernel keeps no entry of such a datagram by which to translate what comes back (seen on Linux 6.1 and 6.12). */
+function losesItsAnswers(
+  { udpOnePacket, forwardingMethod }: BalancingOptions,
+  { ports }: LoadBalancedService,
+): boolean {
+  return udpOnePacket && forwardingMethod === 'Masquerading' && ports.some(({ protocol }) => protocol === 'UDP');
+}
+
+const ANSWERS_LOST =
+  'UDP is scheduled by one packet with Masquerading: clients do not get answers from the VIP. Use DirectRouting or Tunneling unless nobody answers.';
 
 const PODS_BY_DIRECT_ROUTING = `Pods cannot be reached by DirectRouting: set the annotation ${ANNOTATION.forwardingMethod} to Masquerading or Tunneling, or ${ANNOTATION.backends} to Nodes.`;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { effectiveBalancing, ipModeOf } from '../../../operator/core/effective-balancing.ts';
 import type { Scheduler, SchedulerFlag } from '../../../operator/model/virtual-server.ts';
 import { aPool } from '../../builders/a-pool.ts';
-import { aService } from '../../builders/a-service.ts';
+import { aService, aServicePort } from '../../builders/a-service.ts';
 
 type Row = readonly [
   what: string,
@@ -72,6 +72,19 @@ describe('effectiveBalancing', () => {
     assert.deepEqual(schedulerFlags, []);
     assert.match(problems.join(), /sh-port does not belong to scheduler rr: remove the flag or use scheduler sh/);
   });
+
+  for (const [what, protocol, forwardingMethod, isNoted] of [
+    ['UDP by Masquerading', 'UDP', 'Masquerading', true],
+    ['UDP by DirectRouting', 'UDP', 'DirectRouting', false],
+    ['UDP by a tunnel', 'UDP', 'Tunneling', false],
+    ['TCP by Masquerading', 'TCP', 'Masquerading', false],
+  ] as const) {
+    it(`${isNoted ? 'notes' : 'does not note'} that answers of one packet are lost: ${what}`, () => {
+      const pool = aPool({ balancing: { udpOnePacket: true, forwardingMethod } });
+      const { notes } = effectiveBalancing(pool, aService({ ports: [aServicePort({ protocol })] }));
+      assert.equal(/do not get answers/.test(notes.join()), isNoted);
+    });
+  }
 
   it('notes that affinity overrules a scheduler that the Service asks for', () => {
     const service = aService({ clientIpAffinitySeconds: 60, overrides: { scheduler: 'rr' } });
