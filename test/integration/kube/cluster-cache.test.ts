@@ -162,9 +162,14 @@ describe('the cluster cache on a real API server', function () {
     await until('the node has been Ready', () => [...cache.nodes()][0]?.hasBeenReady);
     events.length = 0;
     await reportReady('True', '2026-01-01T00:00:10Z');
-    await reportReady('Unknown', '2026-01-01T00:01:00Z');
+    await reportReady('False', '2026-01-01T00:01:00Z');
     await change(node, { metadata: { labels: { zone: 'a' } } });
     await until('the label is in the cache', () => [...cache.nodes()][0]?.labels.zone === 'a');
+    assert.deepEqual(events, [{ kind: 'nodes' }]);
+    assert.equal([...cache.nodes()][0]?.hasBeenReady, true);
+    events.length = 0;
+    await reportReady('Unknown', '2026-01-01T00:02:00Z');
+    await until('the node is silent', () => [...cache.nodes()][0]?.silent);
     assert.deepEqual(events, [{ kind: 'nodes' }]);
     assert.equal([...cache.nodes()][0]?.hasBeenReady, true);
   });
