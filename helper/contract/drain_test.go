@@ -153,56 +153,53 @@ func TestDrainWaitsForConnections(t *testing.T) {
 }
 
 // What a datagram leaves behind in the kernel counts, and so does the client that persistence has bound.
-func TestDrainWaitsForRealConnections(t *testing.T) {
-	onEveryKernel(t, func(t *testing.T, w *world) {
-		if !w.real {
-			return // the fake has no traffic; TestDrainWaitsForConnections counts for it
+func TestKernelDrainWaitsForConnections(t *testing.T) {
+	kernelOnly(t) // the fake has no traffic; TestDrainWaitsForConnections counts for it
+	w := realWorld(t)
+	command(t, "ip", "addr", "add", "192.0.2.1/24", "dev", "eth0")
+	command(t, "ip", "neigh", "add", "192.0.2.21", "lladdr", "02:00:00:00:00:21", "dev", "eth0")
+	command(t, "ipvsadm", "--set", "0", "0", "2")
+	d := &draining{director: newDirector(t, w), now: drainStart}
+	d.restart()
+	for name, persistence := range map[string]*wire.Persistence{"inactive": nil, "persistent": {TimeoutSeconds: 600, PrefixLength: 32}} {
+		// Of one port, the kernel would take the real server back from its trash, with the counts that it had.
+		port := uint16(len(name))
+		dns := virtualServer("203.0.113.10", int64(port), "192.0.2.21")
+		dns.Protocol, dns.DrainSeconds, dns.Persistence = "UDP", 30, persistence
+		d.listed(t, list(dns))
+		sendDatagram(t, netip.AddrPortFrom(drainedVIP.Address, port))
+		key := service("203.0.113.10", port)
+		key.Protocol = ipvs.UDP
+		counts := func() ipvs.Connections {
+			destinations, err := w.ipvs.Destinations(key.ServiceKey)
+			if err != nil || len(destinations) != 1 {
+				t.Fatalf("%s: destinations %v, %v", name, destinations, err)
+			}
+			return destinations[0].Connections
 		}
-		command(t, "ip", "addr", "add", "192.0.2.1/24", "dev", "eth0")
-		command(t, "ip", "neigh", "add", "192.0.2.21", "lladdr", "02:00:00:00:00:21", "dev", "eth0")
-		command(t, "ipvsadm", "--set", "0", "0", "2")
-		d := &draining{director: newDirector(t, w), now: drainStart}
-		d.restart()
-		for name, persistence := range map[string]*wire.Persistence{"inactive": nil, "persistent": {TimeoutSeconds: 600, PrefixLength: 32}} {
-			// Of one port, the kernel would take the real server back from its trash, with the counts that it had.
-			port := uint16(len(name))
-			dns := virtualServer("203.0.113.10", int64(port), "192.0.2.21")
-			dns.Protocol, dns.DrainSeconds, dns.Persistence = "UDP", 30, persistence
-			d.listed(t, list(dns))
-			sendDatagram(t, netip.AddrPortFrom(drainedVIP.Address, port))
-			key := service("203.0.113.10", port)
-			key.Protocol = ipvs.UDP
-			counts := func() ipvs.Connections {
-				destinations, err := w.ipvs.Destinations(key.ServiceKey)
-				if err != nil || len(destinations) != 1 {
-					t.Fatalf("%s: destinations %v, %v", name, destinations, err)
-				}
-				return destinations[0].Connections
-			}
-			until(t, "the kernel to count the datagram", func() bool { return counts() != ipvs.Connections{} })
-			gone := dns
-			gone.RealServers = nil
-			d.listed(t, list(gone))
-			d.pass(29 * time.Second)
-			if d.settle(t); counts().Inactive+counts().Active != 1 {
-				t.Errorf("%s: while it is counted: %+v", name, counts())
-			}
-			until(t, "the kernel to forget the datagram", func() bool { return counts().Inactive+counts().Active == 0 })
-			if persistence != nil {
-				if d.settle(t); counts().Persistent != 1 {
-					t.Errorf("%s: while a client is bound: %+v", name, counts())
-				}
-				d.pass(time.Second)
-			}
-			if next := d.settle(t); next != 0 {
-				t.Errorf("%s: looks again after %s", name, next)
-			}
-			if destinations, err := w.ipvs.Destinations(key.ServiceKey); err != nil || len(destinations) != 0 {
-				t.Errorf("%s: at the end %v, %v", name, destinations, err)
-			}
-			d.listed(t, nil, dns.Key)
+		until(t, "the kernel to count the datagram", func() bool { return counts() != ipvs.Connections{} })
+		gone := dns
+		gone.RealServers = nil
+		d.listed(t, list(gone))
+		d.pass(29 * time.Second)
+		if d.settle(t); counts().Inactive+counts().Active != 1 {
+			t.Errorf("%s: while it is counted: %+v", name, counts())
 		}
-	})
+		until(t, "the kernel to forget the datagram", func() bool { return counts().Inactive+counts().Active == 0 })
+		if persistence != nil {
+			if d.settle(t); counts().Persistent != 1 {
+				t.Errorf("%s: while a client is bound: %+v", name, counts())
+			}
+			d.pass(time.Second)
+		}
+		if next := d.settle(t); next != 0 {
+			t.Errorf("%s: looks again after %s", name, next)
+		}
+		if destinations, err := w.ipvs.Destinations(key.ServiceKey); err != nil || len(destinations) != 0 {
+			t.Errorf("%s: at the end %v, %v", name, destinations, err)
+		}
+		d.listed(t, nil, dns.Key)
+	}
 }
 
 func sendDatagram(t *testing.T, to netip.AddrPort) {

@@ -153,11 +153,8 @@ func TestGoneCountsAsDeletion(t *testing.T) {
 }
 
 // Clients that persistence binds, and connections that are open: with what is gone they are free at once, with what drains they stay.
-func TestGoneFreesItsClients(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelGoneFreesItsClients(t *testing.T) {
+	kernelOnly(t)
 	s := newSite(t, realWorld(t))
 	s.server.do(func() {
 		for _, host := range []string{"192.0.2.22/24", "192.0.2.23/24"} {

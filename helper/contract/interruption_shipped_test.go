@@ -17,11 +17,8 @@ import (
 // process follows its system calls and kills it after each of its writes, to the kernel (in whole batches, as it makes them) and to its files.
 // Nothing drains here: a session ends drains by itself when their time has come. In an emulated machine a death takes a quarter of a minute, so
 // that only each twelfth write has one; with IPVS_CONTRACT_DEATH_STEP=1 each has.
-func TestShippedHelperKilledAfterWrites(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("the helper's program needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelShippedHelperKilledAfterWrites(t *testing.T) {
+	kernelOnly(t)
 	s := newShipped(t)
 	stop := s.startReader(t)
 	s.reset(t)

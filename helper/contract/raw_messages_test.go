@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"os"
 	"testing"
 
 	"github.com/mdlayher/netlink"
@@ -86,11 +85,8 @@ func contents(without uint16) func(*netlink.AttributeEncoder) {
 	}
 }
 
-func TestRawMessages(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("messages without our codec need a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelRawMessages(t *testing.T) {
+	kernelOnly(t)
 	w := realWorld(t)
 	r := newRaw(t)
 	service := func(command uint8, port uint16, more func(*netlink.AttributeEncoder)) error {

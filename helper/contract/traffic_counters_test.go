@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,11 +12,8 @@ import (
 
 // What read tells of traffic is what ipvsadm tells, also beyond 32 bits: four gigabytes in datagrams of the greatest size, to a real
 // server that is a device without an end. The kernel adds its processors' counters up every two seconds.
-func TestCountersHave64Bits(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelCountersHave64Bits(t *testing.T) {
+	kernelOnly(t)
 	d := newDirector(t, realWorld(t))
 	for _, words := range []string{
 		"link add sink0 mtu 65535 type dummy", "link set sink0 up", "addr add 192.0.2.1/24 dev sink0", "neigh add 192.0.2.21 lladdr 02:00:00:00:00:21 dev sink0",

@@ -138,11 +138,8 @@ func udpSite(t *testing.T, edit func(*wire.VirtualServer)) *site {
 }
 
 // With engine sip a call stays with its real server, from whatever port it comes; without it each port is a client of its own.
-func TestSIPTraffic(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelSIPTraffic(t *testing.T) {
+	kernelOnly(t)
 	s := udpSite(t, func(v *wire.VirtualServer) {
 		v.Persistence = &wire.Persistence{TimeoutSeconds: 300, PrefixLength: 32, Engine: "sip"}
 	})
@@ -165,11 +162,8 @@ func TestSIPTraffic(t *testing.T) {
 }
 
 // A VIP that no interface has is balanced all the same when a route makes its range local.
-func TestLocalRouteTraffic(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelLocalRouteTraffic(t *testing.T) {
+	kernelOnly(t)
 	s := trafficSite(t)
 	s.policy = localPolicy
 	for vip, row := range map[string]struct{ host, client string }{"203.0.113.11": {"192.0.2.21", "198.51.100.2"}, "2001:db8::11": {"2001:db8:1::21", "2001:db8:9::2"}} {

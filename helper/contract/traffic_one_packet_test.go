@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,11 +32,8 @@ var onePacketCases = []struct {
 	{name: "masquerading with rules by packet", method: "Masquerading", masquerade: true, onePacket: true, servers: 0},
 }
 
-func TestOnePacketTraffic(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelOnePacketTraffic(t *testing.T) {
+	kernelOnly(t)
 	for family, row := range map[string]struct{ vip, first, second string }{
 		"IPv4": {"203.0.113.10", "192.0.2.21", "192.0.2.150"},
 		"IPv6": {"2001:db8::10", "2001:db8:1::21", "2001:db8:1:0:8000::150"},

@@ -34,11 +34,8 @@ var sctpWays = map[string]sctpWay{
 }
 
 // An association of SCTP passes the director by every forwarding method, and what is said in it comes back.
-func TestSCTPTraffic(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelSCTPTraffic(t *testing.T) {
+	kernelOnly(t)
 	for family, addresses := range map[string]struct{ vip, real, client string }{
 		"IPv4": {"203.0.113.10", "192.0.2.21", "198.51.100.2"},
 		"IPv6": {"2001:db8::10", "2001:db8:1::21", "2001:db8:9::2"},

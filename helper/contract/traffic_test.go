@@ -146,11 +146,8 @@ const (
 	impatient = 1500 * time.Millisecond
 )
 
-func TestTrafficThroughPacketRules(t *testing.T) {
-	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
-		t.Log("traffic needs a kernel: IPVS_CONTRACT_KERNEL=1")
-		return
-	}
+func TestKernelTrafficThroughPacketRules(t *testing.T) {
+	kernelOnly(t)
 	for name, row := range map[string]struct{ vip, real, director, inside, outside string }{
 		"IPv4": {"203.0.113.10", "192.0.2.21", "192.0.2.1", "198.51.100.0/28", "198.51.100.16/28"},
 		"IPv6": {"2001:db8::10", "2001:db8:1::21", "2001:db8:1::1", "2001:db8:9::/64", "2001:db8:8::/64"},

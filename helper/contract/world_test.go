@@ -41,6 +41,15 @@ func onEveryKernel(t *testing.T, run func(t *testing.T, w *world)) {
 	}
 }
 
+// kernelOnly is the first line of a test that has nothing to do on the fakes. Such tests are called TestKernel…: runs without a kernel leave
+// them out by that name, and do not count them.
+func kernelOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("IPVS_CONTRACT_KERNEL") != "1" {
+		t.Skip("needs a kernel: IPVS_CONTRACT_KERNEL=1 in a virtual machine")
+	}
+}
+
 // memoryDir is a directory for ledgers that costs no disk, as /run is one, where the system has such a place.
 func memoryDir(t *testing.T) string {
 	t.Helper()
