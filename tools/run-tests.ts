@@ -3,7 +3,8 @@
  *
  *     node tools/run-tests.ts unit go laws integration kernel lab dataplane e2e
  *
- * The last line is `N passed, N failed`. A skipped test, a suite without a test and a suite that dies count as failures.
+ * The last line is `N passed, N failed`, after the names of those that failed: a log of which only the end is kept still says
+ * what to look at. A skipped test, a suite without a test and a suite that dies count as failures.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -22,6 +23,8 @@ const LAW_TABLES = '10000';
 /** Each lab runs those variants that are for its kube-proxy. */
 const KUBERNETES_CASES = 'test/e2e/30-kubernetes.test.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'ipvs-operator-tests-'));
+/** A line for each test that failed, in the order of failing. */
+const failures: string[] = [];
 
 const suites: Record<string, () => Promise<Counts>> = {
   unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/simulation/**/*.test.ts']),
@@ -77,6 +80,7 @@ async function main(names: readonly string[]): Promise<number> {
       `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${seconds} s`,
     );
   }
+  for (const line of failures) console.log(`failed: ${line}`);
   const { passed, failed } = add(totals.map(([, counts]) => counts));
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
@@ -108,9 +112,13 @@ async function mocha(
     ...files,
   ];
   const code = await run(command, { ...environment, TEST_COUNTS: countsFile });
-  if (!existsSync(countsFile)) return { passed: 0, failed: 1 };
-  const { passed, failed, pending } = JSON.parse(readFileSync(countsFile, 'utf8'));
-  return { passed, failed: Math.max(failed + pending, code === 0 && passed > 0 ? 0 : 1) };
+  if (!existsSync(countsFile)) {
+    failures.push(`${name}: ended with code ${code} before its tests did`);
+    return { passed: 0, failed: 1 };
+  }
+  const counts = JSON.parse(readFileSync(countsFile, 'utf8'));
+  failures.push(...counts.failures.map((line: string) => `${name}: ${line}`));
+  return judge(name, counts.passed, counts.failed + counts.pending, code);
 }
 
 /** `go test -json`: each test and subtest that ends counts once; a package that fails without a failed test counts as one. */
@@ -133,10 +141,18 @@ async function goTest(command: readonly string[], environment: Record<string, st
     if (event.Action === 'pass') passed += 1;
     if (event.Action === 'fail' || event.Action === 'skip') {
       failed += 1;
+      failures.push(`${event.Action} ${event.Package} ${event.Test}`);
       console.log(`${event.Action} ${event.Package} ${event.Test}`);
     }
   });
-  return { passed, failed: Math.max(failed, code === 0 && passed > 0 ? 0 : 1) };
+  return judge(command.at(-1) ?? '', passed, failed, code);
+}
+
+/** A suite that dies, or runs nothing, is one failure even when none of its tests is. */
+function judge(name: string, passed: number, failed: number, code: number): Counts {
+  if (failed > 0 || (code === 0 && passed > 0)) return { passed, failed };
+  failures.push(`${name}: ended with code ${code} after ${passed} tests passed`);
+  return { passed, failed: 1 };
 }
 
 interface GoEvent {
@@ -178,11 +194,14 @@ async function kernelContract(kernel: string): Promise<Counts> {
   const code = await run(command, {}, (line) => {
     const outcome = /^\s*--- (PASS|FAIL|SKIP): (\S+)/.exec(line);
     if (outcome?.[1] === 'PASS') passed += 1;
-    else if (outcome !== null) failed += 1;
+    else if (outcome !== null) {
+      failed += 1;
+      failures.push(`kernel ${kernel}: ${outcome[1]} ${outcome[2]}`);
+    }
     if (outcome?.[1] !== 'PASS' && !/^=== /.test(line)) console.log(`[${kernel}] ${line}`);
   });
   console.log(`[${kernel}] ${passed} contract cases passed, ${failed} failed`);
-  return { passed, failed: Math.max(failed, code === 0 && passed > 0 ? 0 : 1) };
+  return judge(`kernel ${kernel}`, passed, failed, code);
 }
 
 /** Runs a command; output goes to ours, line by line through `onLine` when given. */
