@@ -202,23 +202,10 @@ func TestKernelGoneFreesItsClients(t *testing.T) {
 // greet says on which of its addresses the real server was reached, and keeps the connection open.
 func (s *site) greet(t *testing.T, address string) {
 	t.Helper()
-	var listener net.Listener
-	var err error
-	s.server.do(func() { listener, err = net.Listen("tcp4", address) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(connection, "%s\n", netip.MustParseAddrPort(connection.LocalAddr().String()).Addr())
-			go func() { _, _ = io.Copy(io.Discard, connection); _ = connection.Close() }()
-		}
-	}()
+	s.answers(t, tcpListener("tcp4", address), func(connection net.Conn) {
+		fmt.Fprintf(connection, "%s\n", netip.MustParseAddrPort(connection.LocalAddr().String()).Addr())
+		_, _ = io.Copy(io.Discard, connection)
+	})
 }
 
 // hold connects from one of the client's addresses, and answers the open connection and the real server's address.

@@ -106,32 +106,17 @@ func (s *site) unwrapped(t *testing.T) (packets int) {
 // serveSCTP answers every message with who sent it and what it was. A socket that is bound to one address tells its peer of no other.
 func (s *site) serveSCTP(t *testing.T, address netip.AddrPort) {
 	t.Helper()
-	var listener net.Listener
-	s.server.do(func() {
+	s.answers(t, func() (net.Listener, error) {
 		file := sctpSocket(t, address)
 		defer file.Close()
-		err := unix.Listen(int(file.Fd()), 8)
-		if err == nil {
-			listener, err = net.FileListener(file)
+		if err := unix.Listen(int(file.Fd()), 8); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			association, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go answerSCTP(association)
-		}
-	}()
+		return net.FileListener(file)
+	}, answerSCTP)
 }
 
 func answerSCTP(association net.Conn) {
-	defer association.Close()
 	client := netip.MustParseAddrPort(association.RemoteAddr().String()).Addr()
 	buffer := make([]byte, 1000)
 	for {

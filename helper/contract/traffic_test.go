@@ -100,26 +100,12 @@ func (s *site) cable(t *testing.T, far *station, name string, here, there []stri
 // serve answers every TCP connection with the client's address as the real server sees it, and the segment size it may send.
 func (s *site) serve(t *testing.T, address string) {
 	t.Helper()
-	var listener net.Listener
-	var err error
-	s.server.do(func() { listener, err = net.Listen("tcp", address) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			raw, _ := connection.(*net.TCPConn).SyscallConn()
-			segment := 0
-			_ = raw.Control(func(fd uintptr) { segment, _ = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG) })
-			fmt.Fprintf(connection, "%s %d", netip.MustParseAddrPort(connection.RemoteAddr().String()).Addr(), segment)
-			_ = connection.Close()
-		}
-	}()
+	s.answers(t, tcpListener("tcp", address), func(connection net.Conn) {
+		raw, _ := connection.(*net.TCPConn).SyscallConn()
+		segment := 0
+		_ = raw.Control(func(fd uintptr) { segment, _ = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG) })
+		fmt.Fprintf(connection, "%s %d", netip.MustParseAddrPort(connection.RemoteAddr().String()).Addr(), segment)
+	})
 }
 
 // ask connects from the client and returns what the real server says, and the client's own segment size; "" when nobody
