@@ -13,8 +13,9 @@ import { formatSamples, percentile, type Sample } from './sample.ts';
 const FEW = 100;
 const many = wholeNumber(process.argv[2] ?? '10000', FEW + 1);
 const pairs = wholeNumber(process.argv[3] ?? '50', 10);
-/** Longer than any status is put off. */
+/** Longer than any status is put off, and than events wait for each other. */
 const QUIET_MS = 10_000;
+const QUIET_WITHIN_MS = 600_000;
 const SERVED_WITHIN_MS = 1_200_000;
 const DIRECTORS_WITHIN_MS = 300_000;
 const NODE_EVENTS = 6;
@@ -191,8 +192,17 @@ function serviceName(index: number): string {
   return `web-${String(index).padStart(5, '0')}`;
 }
 
-function quiet(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+/** Until nothing has been written about a Service for a while: events of many at once are written later, so many a second. */
+async function quiet(): Promise<void> {
+  const deadline = Date.now() + QUIET_WITHIN_MS;
+  for (let before = -1, now = writes(); now !== before; before = now, now = writes()) {
+    if (Date.now() > deadline) throw new Error(`the operator still writes about Services after ${QUIET_WITHIN_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  }
+
+  function writes(): number {
+    return aboutServices(site.requests.all()).length;
+  }
 }
 
 function seconds(milliseconds: number): string {
