@@ -4,7 +4,7 @@ import type { Clock, DirectorDialer, Leadership, Log } from './ports.ts';
 
 export interface LaneTiming {
   readonly redial: BackoffLimits;
-  /** Between comparisons of an idle director's table with ours; shortened by up to a quarter at random. */
+  /** Between comparisons of a director's whole table with ours; shortened by up to a quarter at random, longer where one takes long. */
   readonly verifyMs: number;
   /** A request that takes longer makes the director count as not ready until it answers. */
   readonly patienceMs: number;

@@ -24,6 +24,8 @@ const LINGER_MS = 2;
 /** The helper looks at its host again when a session has settled, and then rarely. */
 const PREFLIGHT_AFTER_MS = 5_000;
 const PREFLIGHT_EVERY_MS = 6 * 3_600_000;
+/** Pauses between comparisons of the whole table, in durations of one: what they cost stays a small share however large it is. */
+const VERIFICATION_PAUSE = 20;
 /** Passing refusals in a row after which a director no longer counts as ready. */
 const REFUSALS_UNTIL_NOT_READY = 3;
 
@@ -119,7 +121,7 @@ export class LaneSession {
     const now = options.clock.monotonic();
     const context = this.#context();
     if (this.#syncNeeded) await this.#fullSync(context);
-    else if (table.hasDirty(now)) await this.#sendDirty(context);
+    else if (table.hasDirty(now) && !this.#isOverdue(now)) await this.#sendDirty(context);
     else if (now >= this.#verifyAt) await this.#verify(context);
     else if (now >= this.#preflightAt) await this.#preflight();
     else return false;
@@ -142,6 +144,7 @@ export class LaneSession {
     }
     const { step, held } = await this.#patiently(fullSync(context));
     if (step.kind === 'done') {
+      this.#scheduleVerification();
       state.held = held;
       state.drift = undefined;
       this.#prove(state.tableHash);
@@ -154,8 +157,14 @@ export class LaneSession {
   }
 
   async #verify(context: SyncContext): Promise<void> {
+    const { clock } = this.#parts.options;
+    const began = clock.monotonic();
+    await this.#compare(context);
+    this.#scheduleVerification(VERIFICATION_PAUSE * (clock.monotonic() - began));
+  }
+
+  async #compare(context: SyncContext): Promise<void> {
     const { state, options } = this.#parts;
-    this.#scheduleVerification();
     // What is held may have been explained meanwhile.
     if (state.held !== undefined) return this.#fullSync(context);
     const found = await this.#patiently(verify(context, this.#provenHash));
@@ -196,7 +205,6 @@ export class LaneSession {
     const { options, timing, state } = this.#parts;
     switch (step.kind) {
       case 'done':
-        this.#scheduleVerification();
         state.enter('Ready', undefined);
         return;
       case 'broken':
@@ -252,8 +260,15 @@ export class LaneSession {
     return this.#parts.state.patiently(this.#parts.timing.patienceMs, exchange);
   }
 
-  #scheduleVerification(): void {
+  /** Changes that never cease must not keep us from looking at all. */
+  #isOverdue(now: number): boolean {
+    return now >= this.#verifyAt + this.#parts.timing.verifyMs;
+  }
+
+  /** Changes of ours do not put it off: what else happens to the table has nothing to do with them. */
+  #scheduleVerification(atLeastMs = 0): void {
     const { options, timing } = this.#parts;
-    this.#verifyAt = options.clock.monotonic() + timing.verifyMs * (1 - options.clock.random() / 4);
+    const pause = Math.max(atLeastMs, timing.verifyMs * (1 - options.clock.random() / 4));
+    this.#verifyAt = options.clock.monotonic() + pause;
   }
 }

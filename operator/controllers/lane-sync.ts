@@ -197,7 +197,7 @@ export function isTooLargeToPlan({ table }: SyncContext): boolean {
   return table.weight() > MAX_WEIGHT;
 }
 
-/** Asks what a repair would do, without doing it. An empty list: the table is as it shall be. */
+/** Asks what a repair would do, without doing it. An empty list: the table is as it shall be, but for changes of ours that are still to be sent. */
 export async function planRepair(context: SyncContext): Promise<readonly TableChange[] | Step> {
   const pair = context.fence.next();
   if (pair === undefined) return { kind: 'notLeading' };
@@ -206,7 +206,7 @@ export async function planRepair(context: SyncContext): Promise<readonly TableCh
     dryRun: true,
     scope: 'listed',
     interface: context.interface,
-    virtualServers: sieve(context.table.desired(), context.session.hello, 0).possible,
+    virtualServers: sieve(context.table.settled(), context.session.hello, 0).possible,
     absent: [],
   });
   return answer.kind === 'ok' ? answer.value.changes : answer;

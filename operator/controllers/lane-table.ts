@@ -109,8 +109,12 @@ export class LaneTable {
 
   /** Everything that shall be here and may be touched, in the order of the wire. */
   desired(): VirtualServer[] {
-    const servers = [...this.intents.touchable()].flatMap(({ wanted }) => wanted?.server ?? []);
-    return servers.sort(compareVirtualServerKeys);
+    return serversOf(this.intents.touchable());
+  }
+
+  /** As {@link desired}, without what is still to be sent. */
+  settled(): VirtualServer[] {
+    return serversOf([...this.intents.touchable()].filter((entry) => !this.#entries.dirty.has(entry)));
   }
 
   /** Size of a request that carries the whole table: virtual servers plus real servers. */
@@ -260,6 +264,10 @@ export class LaneTable {
     for (const { wanted } of this.#entries.at(address)) if (wanted !== undefined) return true;
     return false;
   }
+}
+
+function serversOf(entries: Iterable<LaneEntry>): VirtualServer[] {
+  return [...entries].flatMap(({ wanted }) => wanted?.server ?? []).sort(compareVirtualServerKeys);
 }
 
 /** The one copy of it that is kept, if what was sent is still what is wanted. */

@@ -10,8 +10,10 @@ import { cluster, lab } from './world.ts';
 
 /** Virtual servers that a person or another program made on the director, in and outside the ranges that are ours to use. */
 describe('what others have made on a director', function () {
-  this.timeout(150_000);
+  this.timeout(300_000);
   let scene: Scene;
+  /** A director's whole table is looked at about once a minute. */
+  const SEEN = { timeoutMs: 120_000 };
   const OUTSIDE = '192.0.2.200:8888';
   const INSIDE = '203.0.113.90:80';
 
@@ -39,8 +41,8 @@ describe('what others have made on a director', function () {
       await scene.remove('service', 'web');
       await untilOnDirectors(`TCP ${address}:80`, 'absent');
       assert.deepEqual(await foreignEntries(), foreign);
-      await untilDescribed('director', director.name, /Foreign: +1/);
-      await untilDescribed('director', director.name, /Orphans: +1/);
+      await untilDescribed('director', director.name, /Foreign: +1/, undefined, SEEN);
+      await untilDescribed('director', director.name, /Orphans: +1/, undefined, SEEN);
     }));
 
   it('in the way of a Service: not overwritten, named, and out of the way once a person removes it', () =>
@@ -68,7 +70,7 @@ describe('what others have made on a director', function () {
       const [address = ''] = await scene.addresses('web', 1);
       await untilOnDirectors(`TCP ${address}:80`, { scheduler: 'mh' });
       await director.read(`ipvsadm -D -t ${address}:80`);
-      await untilOnDirectors(`TCP ${address}:80`, { scheduler: 'mh' }, [director], { timeoutMs: 120_000 });
+      await untilOnDirectors(`TCP ${address}:80`, { scheduler: 'mh' }, [director], SEEN);
       await untilDescribed('director', director.name, /Normal|Warning/);
       await answeringPods('TCP', 'client-director-1', address, 2);
       await scene.remove('service', 'web');

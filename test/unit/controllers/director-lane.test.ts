@@ -640,6 +640,35 @@ describe('DirectorLane', () => {
       assert.deepEqual(table(), ['TCP 203.0.113.10:80', 'UDP 203.0.113.11:53']);
     });
 
+    it('notices it although changes of ours never cease', async () => {
+      lane.assign(WEB, [web]);
+      await started();
+      host.table.removeBehindOurBack(web);
+      for (let second = 0; second < 70; second += 1) {
+        lane.assign(DNS, [at('203.0.113.11', 53 + (second % 2))]);
+        await clock.advance(1_000);
+      }
+      assert.deepEqual(table(), ['TCP 203.0.113.10:80', 'TCP 203.0.113.11:54']);
+      assert.match(repaired.join(), /add virtual server TCP 203\.0\.113\.10:80/);
+      assert.doesNotMatch(repaired.join(), /203\.0\.113\.11/);
+    });
+
+    it('notices it although there is always something to send, and does not take that for a change of others', async () => {
+      host = new FakeDirector({ address: '192.0.2.11', clock, answerDelayMs: 1_000 });
+      lane = aLane();
+      lane.assign(WEB, [web]);
+      await started();
+      await clock.advance(5_000);
+      host.table.removeBehindOurBack(web);
+      for (let tenth = 0; tenth < 1_500; tenth += 1) {
+        lane.assign(DNS, [at('203.0.113.11', 53 + (tenth % 2))]);
+        await clock.advance(100);
+      }
+      assert.equal(table()[0], 'TCP 203.0.113.10:80');
+      assert.match(repaired.join(), /add virtual server TCP 203\.0\.113\.10:80/);
+      assert.doesNotMatch(repaired.join(), /203\.0\.113\.11/);
+    });
+
     it('only reports it when told so, until it is gone', async () => {
       lane.assign(WEB, [web]);
       await started({ driftPolicy: 'Report' });
