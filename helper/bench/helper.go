@@ -75,6 +75,7 @@ type applied struct {
 // ask sends one request and measures until the last byte of the answer is here.
 func (h *helper) ask(body []byte) (applied, spent, error) {
 	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	settle()
 	kernelBefore, err := h.kernelTime()
 	if err != nil {
 		return applied{}, spent{}, err

@@ -118,6 +118,7 @@ func measureBare(table testTable, times samples) error {
 func measureRestore(table testTable, times samples, memory map[string]uint64) error {
 	process := exec.Command("ipvsadm", "-R")
 	process.Stdin = strings.NewReader(table.rules)
+	settle()
 	start := time.Now()
 	output, err := process.CombinedOutput()
 	if err != nil {
@@ -136,6 +137,7 @@ func checkRules(table testTable) (spent, error) {
 	var printed bytes.Buffer
 	process := exec.Command("ipvsadm", "-Sn")
 	process.Stdout = &printed
+	settle()
 	start := time.Now()
 	if err := process.Run(); err != nil {
 		return spent{}, fmt.Errorf("ipvsadm -Sn: %w", err)

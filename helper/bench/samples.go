@@ -23,6 +23,7 @@ func inKernel(name string) string { return name + ", in the kernel" }
 
 // measure runs work in this process.
 func measure(work func() error) (spent, error) {
+	settle()
 	before := ownKernelTime()
 	start := time.Now()
 	err := work()
