@@ -18,7 +18,7 @@ var ErrInterrupted = errors.New("the kernel's table changed while it was read")
 
 // Sizes and limits. The kernel sizes dump datagrams by the largest buffer a socket has received with, up to 32 KiB; a
 // smaller one later would be cut off. 32 to 64 messages per sendmsg is where batching stops paying, and so many
-// acknowledgements always fit into the default receive buffer.
+// refusals, or acknowledgements, always fit into the default receive buffer.
 const (
 	receiveBytes     = 64 << 10
 	batchMessages    = 64
@@ -40,7 +40,8 @@ type Socket struct {
 	// from and fromLength are where the kernel writes who sent a datagram: on the heap, which does not move.
 	from       unix.RawSockaddrNetlink
 	fromLength uint32
-	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost.
+	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost;
+	// then every message has one.
 	ReceiveBuffer int
 }
 
@@ -82,8 +83,14 @@ func (s *Socket) Batch(messages []netlink.Message) []error {
 	return results
 }
 
+// batch has only the last message acknowledged. The kernel carries out one after the other, answers each that fails whether it was asked
+// to or not, and lets the next receive fail with ENOBUFS when it cannot (netlink_rcv_skb, netlink_ack in net/netlink/af_netlink.c). So
+// when the last is answered, and nothing was lost, those without an answer have succeeded. (An interrupted one has no answer either way;
+// neither IPVS nor addresses have any, and reading back would show it.)
 func (s *Socket) batch(messages []netlink.Message, results []error) {
-	first, err := s.send(messages, netlink.Request|netlink.Acknowledge)
+	last := len(messages) - 1
+	messages[last].Header.Flags |= netlink.Acknowledge
+	first, err := s.send(messages, netlink.Request|s.eachFlags())
 	if err != nil {
 		for index := range results {
 			results[index] = err
@@ -93,7 +100,7 @@ func (s *Socket) batch(messages []netlink.Message, results []error) {
 	for index := range results {
 		results[index] = ErrOutcomeUnknown
 	}
-	for missing := len(messages); missing > 0; {
+	for ended := false; !ended; {
 		answers, err := s.receive()
 		if err != nil {
 			_ = s.Close() // late answers must not meet the next request
@@ -105,9 +112,22 @@ func (s *Socket) batch(messages []netlink.Message, results []error) {
 				continue
 			}
 			results[index] = errnoIn(answer)
-			missing--
+			ended = ended || index == last
 		}
 	}
+	for index := range results {
+		if results[index] == ErrOutcomeUnknown {
+			results[index] = nil
+		}
+	}
+}
+
+// eachFlags are those of every message of a batch.
+func (s *Socket) eachFlags() netlink.HeaderFlags {
+	if s.ReceiveBuffer > 0 {
+		return netlink.Acknowledge
+	}
+	return 0
 }
 
 // Get sends one request that is answered by at most one message, and returns the answer's data.
