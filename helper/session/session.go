@@ -66,8 +66,11 @@ func (s *Session) Run(input io.Reader, output io.Writer) error {
 			if frame.err != nil {
 				return broken(frame.err)
 			}
+			end := letLie(len(frame.body))
 			response := s.answer(frame.body)
-			if err := reply(output, response); err != nil {
+			err := reply(output, response)
+			end()
+			if err != nil {
 				return broken(err)
 			}
 			idle.Reset(s.Idle)
