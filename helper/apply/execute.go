@@ -16,8 +16,10 @@ import (
 
 // outcome is what became of a plan's changes.
 type outcome struct {
-	done   []plan.Change
-	errors []wire.Error
+	// planned are all of them. As long as nothing has failed, done are the first of these, and not copies: there may be tens of thousands.
+	planned []plan.Change
+	done    []plan.Change
+	errors  []wire.Error
 	// unknown are changes whose acknowledgement was lost; reading back tells whether they were made.
 	unknown []plan.Change
 	// again is set when reading and planning anew may repair what failed.
@@ -34,7 +36,7 @@ type outcome struct {
 // execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
 // stop the others, but for changes that make no sense without the one that failed.
 func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]table.VirtualServer) outcome {
-	result := outcome{done: make([]plan.Change, 0, len(changes))}
+	result := outcome{planned: changes}
 	unborn := map[ipvs.ServiceKey]bool{}
 	for start := 0; start < len(changes); {
 		end := start
@@ -53,23 +55,24 @@ func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]tab
 }
 
 func (e *Engine) executeServers(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
+	operations := make([]ipvs.Operation, 0, min(operationsAtOnce, len(phase)))
 	for slice := range slices.Chunk(phase, operationsAtOnce) {
-		e.executeSlice(slice, unborn, result)
+		operations = operations[:len(slice)]
+		for index := range slice {
+			change := &slice[index]
+			operations[index] = ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination}
+		}
+		e.executeSlice(slice, operations, unborn, result)
 	}
 }
 
 // operationsAtOnce bounds the memory that a full load takes.
 const operationsAtOnce = 1024
 
-func (e *Engine) executeSlice(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
-	operations := make([]ipvs.Operation, len(phase))
-	for index := range phase {
-		change := &phase[index]
-		operations[index] = ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination}
-	}
+func (e *Engine) executeSlice(phase []plan.Change, operations []ipvs.Operation, unborn map[ipvs.ServiceKey]bool, result *outcome) {
 	for index, err := range e.IPVS.Execute(operations) {
 		if err == nil {
-			result.done = append(result.done, phase[index])
+			result.did(&phase[index])
 			continue
 		}
 		change := phase[index]
@@ -121,7 +124,8 @@ func barren(changes []plan.Change, unborn map[ipvs.ServiceKey]bool, existing map
 }
 
 func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]bool, result *outcome) {
-	for _, change := range phase {
+	for index := range phase {
+		change := &phase[index]
 		if change.Kind == plan.DeleteAddress {
 			e.deleteAddress(change, result)
 			continue
@@ -148,7 +152,7 @@ func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]boo
 }
 
 // deleteAddress takes a VIP or a local route away. A VIP that a route was to bring here from now on stays when there is no such route.
-func (e *Engine) deleteAddress(change plan.Change, result *outcome) {
+func (e *Engine) deleteAddress(change *plan.Change, result *outcome) {
 	if change.Address.IsRoute() {
 		result.settle(change, e.Addresses.Delete(change.Address), unix.ESRCH)
 		return
@@ -159,13 +163,22 @@ func (e *Engine) deleteAddress(change plan.Change, result *outcome) {
 	}
 }
 
+// did records a change of the plan that was made.
+func (o *outcome) did(change *plan.Change) {
+	if next := len(o.done); next < len(o.planned) && &o.planned[next] == change {
+		o.done = o.planned[: next+1 : next+1]
+		return
+	}
+	o.done = append(o.done, *change)
+}
+
 // settle records one answer; the errno already means that there was nothing to do.
-func (o *outcome) settle(change plan.Change, err error, already unix.Errno) {
+func (o *outcome) settle(change *plan.Change, err error, already unix.Errno) {
 	switch {
 	case err == nil:
-		o.done = append(o.done, change)
+		o.did(change)
 	case !errors.Is(err, already):
-		o.fail(change, err)
+		o.fail(*change, err)
 	}
 }
 

@@ -13,53 +13,54 @@ var ErrMalformed = errors.New("malformed answer of the kernel's IPVS")
 
 // decodeServiceMessage reads the body of an IPVS_CMD_NEW_SERVICE answer.
 func decodeServiceMessage(body []byte) (Service, error) {
-	var service Service
-	err := decodeNested(body, cmdAttrService, func(attributes []byte) error {
-		var err error
-		service, err = decodeService(attributes)
-		return err
-	})
-	return service, err
+	attributes, err := findNested(body, cmdAttrService)
+	if err != nil {
+		return Service{}, err
+	}
+	service, err := decodeService(attributes)
+	return service, malformed(err)
 }
 
 // decodeDestinationMessage reads the body of an IPVS_CMD_NEW_DEST answer. Kernels before 3.18 do not send the
 // destination's family; it is the virtual server's then.
 func decodeDestinationMessage(body []byte, family Family) (Destination, error) {
-	var destination Destination
-	err := decodeNested(body, cmdAttrDest, func(attributes []byte) error {
-		var err error
-		destination, err = decodeDestination(attributes, family)
-		return err
-	})
-	return destination, err
+	attributes, err := findNested(body, cmdAttrDest)
+	if err != nil {
+		return Destination{}, err
+	}
+	destination, err := decodeDestination(attributes, family)
+	return destination, malformed(err)
 }
 
-// decodeNested finds the attribute in a message's body and decodes what is inside.
-func decodeNested(body []byte, wanted uint16, decode func(attributes []byte) error) error {
+func malformed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrMalformed, err)
+}
+
+// findNested is what is inside the attribute of a message's body.
+func findNested(body []byte, wanted uint16) ([]byte, error) {
 	if len(body) < 4 {
-		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
+		return nil, fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
 	}
 	for rest := body[4:]; len(rest) > 0; {
 		kind, value, after, err := cutAttribute(rest)
-		if err == nil && kind == wanted {
-			err = decode(value)
-		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrMalformed, err)
+			return nil, malformed(err)
 		}
 		if kind == wanted {
-			return nil
+			return value, nil
 		}
 		rest = after
 	}
-	return fmt.Errorf("%w: attribute %d is missing", ErrMalformed, wanted)
+	return nil, fmt.Errorf("%w: attribute %d is missing", ErrMalformed, wanted)
 }
 
 func decodeService(attributes []byte) (Service, error) {
 	var service Service
 	var rawAddress, rawNetmask []byte
-	var narrow, wide Stats
-	hasWide := false
+	var counted counters
 	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
 		switch kind {
 		case svcAttrAF:
@@ -83,19 +84,17 @@ func decodeService(attributes []byte) (Service, error) {
 		case svcAttrPEName:
 			service.PersistenceEngine = decodeName(value)
 		case svcAttrStats:
-			return decodeStats(value, &narrow)
+			counted.narrow = value
 		case svcAttrStats64:
-			hasWide = true
-			return decodeStats(value, &wide)
+			counted.wide = value
 		}
 		return nil
 	})
+	if err == nil {
+		err = counted.decode(&service.Stats)
+	}
 	if err != nil {
 		return Service{}, err
-	}
-	service.Stats = narrow
-	if hasWide {
-		service.Stats = wide
 	}
 	return service, completeService(&service, rawAddress, rawNetmask)
 }
@@ -128,8 +127,7 @@ func completeService(service *Service, rawAddress, rawNetmask []byte) error {
 func decodeDestination(attributes []byte, family Family) (Destination, error) {
 	var destination Destination
 	var rawAddress []byte
-	var narrow, wide Stats
-	hasWide := false
+	var counted counters
 	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
 		switch kind {
 		case destAttrAddrFamily:
@@ -153,21 +151,19 @@ func decodeDestination(attributes []byte, family Family) (Destination, error) {
 		case destAttrPersistConns:
 			return decodeNumber(value, &destination.Connections.Persistent)
 		case destAttrStats:
-			return decodeStats(value, &narrow)
+			counted.narrow = value
 		case destAttrStats64:
-			hasWide = true
-			return decodeStats(value, &wide)
+			counted.wide = value
 		}
 		return decodeTunnel(kind, value, &destination.Tunnel)
 	})
+	if err == nil {
+		err = counted.decode(&destination.Stats)
+	}
 	if err != nil {
 		return Destination{}, err
 	}
 	destination.ForwardingMethod &= forwardingMask
-	destination.Stats = narrow
-	if hasWide {
-		destination.Stats = wide
-	}
 	if destination.ForwardingMethod != Tunneling {
 		destination.Tunnel = Tunnel{} // the kernel keeps and reports the last ones, without use
 	}
@@ -216,23 +212,33 @@ func decodeFlags(raw []byte, flags *Flags) error {
 	return nil
 }
 
-// decodeStats reads IPVS_STATS_ATTR_*: connections and packets are 32 bit in STATS and 64 bit in STATS64.
+// counters are the attributes STATS, in 32 bit, and STATS64, which kernels send beside it: only one of them is read.
+type counters struct{ narrow, wide []byte }
+
+func (c counters) decode(stats *Stats) error {
+	if c.wide != nil {
+		return decodeStats(c.wide, stats)
+	}
+	return decodeStats(c.narrow, stats)
+}
+
+// decodeStats reads IPVS_STATS_ATTR_*: connections and packets are 32 bit in STATS and 64 bit in STATS64. Rates follow, of no use to us.
 func decodeStats(attributes []byte, stats *Stats) error {
-	return eachAttribute(attributes, func(kind uint16, value []byte) error {
-		switch kind {
-		case statsAttrConns:
-			return decodeCounter(value, &stats.Connections)
-		case statsAttrInPkts:
-			return decodeCounter(value, &stats.InPackets)
-		case statsAttrOutPkts:
-			return decodeCounter(value, &stats.OutPackets)
-		case statsAttrInBytes:
-			return decodeCounter(value, &stats.InBytes)
-		case statsAttrOutBytes:
-			return decodeCounter(value, &stats.OutBytes)
+	counted := [...]*uint64{statsAttrConns: &stats.Connections, statsAttrInPkts: &stats.InPackets, statsAttrOutPkts: &stats.OutPackets,
+		statsAttrInBytes: &stats.InBytes, statsAttrOutBytes: &stats.OutBytes}
+	const wanted = len(counted) - 1
+	for found := 0; found < wanted && len(attributes) > 0; {
+		kind, value, after, err := cutAttribute(attributes)
+		if err == nil && int(kind) < len(counted) && counted[kind] != nil {
+			found++
+			err = decodeCounter(value, counted[kind])
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+		attributes = after
+	}
+	return nil
 }
 
 func decodeCounter(raw []byte, counter *uint64) error {

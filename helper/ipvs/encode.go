@@ -17,13 +17,13 @@ const maxNameBytes = 1 << 10
 
 // EncodeOperation makes the body of one IPVS_CMD_* message: what Execute sends behind a netlink header.
 func EncodeOperation(operation Operation) ([]byte, error) {
-	return appendOperation(make([]byte, 0, 128), operation)
+	return appendOperation(make([]byte, 0, 128), &operation)
 }
 
 // appendOperation writes behind what is there, which has a length that is a multiple of 4. The error is the kernel's for a name
 // that is too long.
-func appendOperation(buffer []byte, operation Operation) ([]byte, error) {
-	service := operation.Service
+func appendOperation(buffer []byte, operation *Operation) ([]byte, error) {
+	service := &operation.Service
 	if len(service.Scheduler) > maxNameBytes || len(service.PersistenceEngine) > maxNameBytes {
 		return buffer, fmt.Errorf("scheduler or persistence engine has a name of more than %d bytes: %w", maxNameBytes, unix.EINVAL)
 	}
@@ -39,7 +39,7 @@ func appendOperation(buffer []byte, operation Operation) ([]byte, error) {
 		buffer, start = appendNested(buffer, cmdAttrDest)
 		buffer = appendDestinationKey(buffer, operation.Destination.DestinationKey)
 		if operation.Kind != DeleteDestination {
-			buffer = appendDestinationContents(buffer, operation.Destination)
+			buffer = appendDestinationContents(buffer, &operation.Destination)
 		}
 		buffer = endNested(buffer, start)
 	}
@@ -63,7 +63,7 @@ func appendServiceKey(buffer []byte, key ServiceKey) []byte {
 }
 
 // appendServiceContents: the kernel wants scheduler, flags, timeout and netmask always, and replaces the whole entry.
-func appendServiceContents(buffer []byte, service Service) []byte {
+func appendServiceContents(buffer []byte, service *Service) []byte {
 	buffer = appendName(buffer, svcAttrSchedName, service.Scheduler)
 	// struct ip_vs_flags {flags, mask}: with all bits in the mask the flags are replaced.
 	buffer = appendHeader(buffer, svcAttrFlags, 8)
@@ -89,7 +89,7 @@ func appendDestinationKey(buffer []byte, key DestinationKey) []byte {
 	return appendPort(buffer, destAttrPort, key.Port)
 }
 
-func appendDestinationContents(buffer []byte, destination Destination) []byte {
+func appendDestinationContents(buffer []byte, destination *Destination) []byte {
 	buffer = appendUint32(buffer, destAttrFwdMethod, uint32(destination.ForwardingMethod))
 	buffer = appendUint32(buffer, destAttrWeight, destination.Weight)
 	buffer = appendUint32(buffer, destAttrUThresh, destination.UpperThreshold)

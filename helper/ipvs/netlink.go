@@ -15,7 +15,9 @@ import (
 type Netlink struct {
 	socket *rawnetlink.Socket
 	family uint16 // 0 until it has been looked up
-	bodies []byte // of the messages of Execute, used again and again
+	// The messages of Execute and their bodies, used again and again.
+	messages []netlink.Message
+	bodies   []byte
 }
 
 // NewNetlink prepares a connection; nothing is opened before the first use.
@@ -66,14 +68,14 @@ func (n *Netlink) Execute(operations []Operation) []error {
 		}
 		return results
 	}
-	messages := make([]netlink.Message, 0, len(operations))
+	messages := n.messages[:0]
 	origin := make([]int, 0, len(operations))
 	bodies := n.bodies[:0]
-	defer func() { n.bodies = bodies }()
-	for index, operation := range operations {
+	defer func() { n.bodies, n.messages = bodies, messages }()
+	for index := range operations {
 		start := len(bodies)
 		var err error
-		if bodies, err = appendOperation(bodies, operation); err != nil {
+		if bodies, err = appendOperation(bodies, &operations[index]); err != nil {
 			results[index] = err
 			continue
 		}

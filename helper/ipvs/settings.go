@@ -149,28 +149,30 @@ func (n *Netlink) Daemons() ([]Daemon, error) {
 
 func decodeDaemon(body []byte) (Daemon, error) {
 	var daemon Daemon
-	err := decodeNested(body, cmdAttrDaemon, func(attributes []byte) error {
-		return eachAttribute(attributes, func(kind uint16, value []byte) error {
-			switch kind {
-			case daemonAttrState:
-				return decodeNumber(value, &daemon.Role)
-			case daemonAttrInterface:
-				daemon.Interface = decodeName(value)
-			case daemonAttrSyncID:
-				return decodeNumber(value, &daemon.SyncID)
-			case daemonAttrMaxLength:
-				return decodeNumber(value, &daemon.MaxLength)
-			case daemonAttrGroup, daemonAttrGroup6:
-				daemon.Group, _ = netip.AddrFromSlice(value)
-			case daemonAttrPort:
-				return decodeNumber(value, &daemon.Port)
-			case daemonAttrTTL:
-				return decodeNumber(value, &daemon.TTL)
-			}
-			return nil
-		})
+	attributes, err := findNested(body, cmdAttrDaemon)
+	if err != nil {
+		return Daemon{}, err
+	}
+	err = eachAttribute(attributes, func(kind uint16, value []byte) error {
+		switch kind {
+		case daemonAttrState:
+			return decodeNumber(value, &daemon.Role)
+		case daemonAttrInterface:
+			daemon.Interface = decodeName(value)
+		case daemonAttrSyncID:
+			return decodeNumber(value, &daemon.SyncID)
+		case daemonAttrMaxLength:
+			return decodeNumber(value, &daemon.MaxLength)
+		case daemonAttrGroup, daemonAttrGroup6:
+			daemon.Group, _ = netip.AddrFromSlice(value)
+		case daemonAttrPort:
+			return decodeNumber(value, &daemon.Port)
+		case daemonAttrTTL:
+			return decodeNumber(value, &daemon.TTL)
+		}
+		return nil
 	})
-	return daemon, err
+	return daemon, malformed(err)
 }
 
 // StartDaemon implements Settings.

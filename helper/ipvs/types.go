@@ -91,13 +91,16 @@ func (k ServiceKey) String() string {
 
 // Compare orders keys as the operator sends them: by address (IPv4 before IPv6), port, protocol by name; firewall marks last.
 func (k ServiceKey) Compare(other ServiceKey) int {
-	return cmp.Or(
-		cmp.Compare(k.FirewallMark, other.FirewallMark),
-		cmp.Compare(k.Family, other.Family),
-		k.Address.Compare(other.Address),
-		cmp.Compare(k.Port, other.Port),
-		cmp.Compare(k.Protocol.String(), other.Protocol.String()),
-	)
+	if order := cmp.Or(cmp.Compare(k.FirewallMark, other.FirewallMark), cmp.Compare(k.Family, other.Family)); order != 0 {
+		return order
+	}
+	if order := k.Address.Compare(other.Address); order != 0 {
+		return order
+	}
+	if order := cmp.Compare(k.Port, other.Port); order != 0 || k.Protocol == other.Protocol {
+		return order
+	}
+	return cmp.Compare(k.Protocol.String(), other.Protocol.String())
 }
 
 // Flags are the IP_VS_SVC_F_* bits of a virtual server.
@@ -228,7 +231,10 @@ func (k DestinationKey) String() string { return netip.AddrPortFrom(k.Address, k
 
 // Compare orders destinations by address, then port: the canonical order that makes mh tables equal on all directors.
 func (k DestinationKey) Compare(other DestinationKey) int {
-	return cmp.Or(k.Address.Compare(other.Address), cmp.Compare(k.Port, other.Port))
+	if order := k.Address.Compare(other.Address); order != 0 {
+		return order
+	}
+	return cmp.Compare(k.Port, other.Port)
 }
 
 // Destination is a real server of a virtual server.

@@ -89,7 +89,7 @@ func (l *payloadLines) put(key ipvs.ServiceKey, interfaceName string, raw []byte
 	if key.FirewallMark != 0 {
 		interfaceName = ""
 	}
-	if strings.ContainsAny(interfaceName, "\t\n") || bytes.ContainsAny(raw, "\t\n") {
+	if strings.ContainsAny(interfaceName, "\t\n") || bytes.IndexByte(raw, '\t') >= 0 || bytes.IndexByte(raw, '\n') >= 0 {
 		return fmt.Errorf("%s on interface %q cannot be written into one line", key, interfaceName)
 	}
 	l.text.Grow(len(raw) + len(interfaceName) + 64)

@@ -46,9 +46,9 @@ func (p *planner) drain(service ipvs.Service, leaving ipvs.Destination, deadline
 }
 
 // takeBack ends a drain because the real server is wanted again: in place, so that its connections go on.
-func (p *planner) takeBack(wanted table.VirtualServer, before, destination ipvs.Destination) {
+func (p *planner) takeBack(wanted table.VirtualServer, before, destination *ipvs.Destination) {
 	if !table.SameDestination(before, destination) {
-		p.add(Change{Kind: UndrainRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination, Before: &Before{Destination: before}})
+		p.add(Change{Kind: UndrainRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: *destination, Before: &Before{Destination: *before}})
 	}
 }
 

@@ -120,12 +120,12 @@ type planner struct {
 func Make(request Request, owned Ownership, observed Observed, limits Limits) Plan {
 	p := &planner{request: request, owned: owned, observed: observed, limits: limits,
 		plan: Plan{Draining: map[drain.Key]drain.Term{}}, deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
-	sorted := slices.SortedFunc(slices.Values(request.Desired), func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
+	sorted := inOrder(request.Desired)
 	p.makeRoom()
 	p.planDeletions()
 	room := p.room()
-	for _, virtualServer := range sorted {
-		p.planVirtualServer(virtualServer, &room)
+	for index := range sorted {
+		p.planVirtualServer(sorted[index], &room)
 	}
 	p.limitDeletions()
 	p.settleDrains()
@@ -137,9 +137,23 @@ func Make(request Request, owned Ownership, observed Observed, limits Limits) Pl
 	return p.plan
 }
 
+// inOrder copies only what is not in canonical order; the operator sends it so.
+func inOrder(virtualServers []table.VirtualServer) []table.VirtualServer {
+	for index := 1; index < len(virtualServers); index++ {
+		if virtualServers[index-1].ServiceKey.Compare(virtualServers[index].ServiceKey) > 0 {
+			return slices.SortedFunc(slices.Values(virtualServers), func(a, b table.VirtualServer) int { return a.ServiceKey.Compare(b.ServiceKey) })
+		}
+	}
+	return virtualServers
+}
+
 // inPhases puts the changes of one phase behind those of the phase before, in the order in which they were found.
 func inPhases(changes []Change) []Change {
-	if slices.IsSortedFunc(changes, func(a, b Change) int { return int(a.Phase - b.Phase) }) {
+	sorted := true
+	for index := 1; index < len(changes) && sorted; index++ {
+		sorted = changes[index-1].Phase <= changes[index].Phase
+	}
+	if sorted {
 		return changes
 	}
 	ordered := make([]Change, 0, len(changes))
@@ -254,8 +268,8 @@ func (p *planner) planVirtualServer(wanted table.VirtualServer, room *int) {
 
 func (p *planner) planNew(wanted table.VirtualServer) {
 	p.add(Change{Kind: AddVirtualServer, Phase: PhaseNewVirtualServers, Service: wanted.Service})
-	for _, destination := range wanted.Destinations {
-		p.add(Change{Kind: AddRealServer, Phase: PhaseNewVirtualServers, Service: wanted.Service, Destination: destination})
+	for index := range wanted.Destinations {
+		p.add(Change{Kind: AddRealServer, Phase: PhaseNewVirtualServers, Service: wanted.Service, Destination: wanted.Destinations[index]})
 	}
 }
 
@@ -263,11 +277,12 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 	if !table.SameService(wanted.Service, existing.Service) {
 		p.add(Change{Kind: EditVirtualServer, Phase: PhaseEditVirtualServers, Service: wanted.Service, Before: &Before{Service: existing.Service}})
 	}
-	for _, destination := range wanted.Destinations {
-		before, exists := existing.Destination(destination.DestinationKey)
+	for index := range wanted.Destinations {
+		destination := &wanted.Destinations[index]
+		before := existing.Find(destination.DestinationKey, index)
 		switch {
-		case !exists:
-			p.add(Change{Kind: AddRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: destination})
+		case before == nil:
+			p.add(Change{Kind: AddRealServer, Phase: PhaseRealServers, Service: wanted.Service, Destination: *destination})
 		case p.owned.Draining(wanted.ServiceKey, destination.DestinationKey):
 			p.takeBack(wanted, before, destination)
 		case !table.SameDestination(before, destination):
@@ -275,12 +290,13 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 			if destination.Weight == 0 && before.Weight > 0 {
 				phase = PhaseDrains
 			}
-			p.add(Change{Kind: EditRealServer, Phase: phase, Service: wanted.Service, Destination: destination, Before: &Before{Destination: before}})
+			p.add(Change{Kind: EditRealServer, Phase: phase, Service: wanted.Service, Destination: *destination, Before: &Before{Destination: *before}})
 		}
 	}
-	for _, destination := range existing.Destinations {
-		if _, stays := wanted.Destination(destination.DestinationKey); !stays {
-			p.planLeaving(wanted, destination)
+	for index := range existing.Destinations {
+		destination := &existing.Destinations[index]
+		if wanted.Find(destination.DestinationKey, index) == nil {
+			p.planLeaving(wanted, *destination)
 		}
 	}
 }

@@ -31,8 +31,12 @@ func New(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
 	return Keep(service, slices.Clone(destinations))
 }
 
-// Keep is New for destinations that nobody else uses.
+// Keep is New for destinations that nobody else uses. The kernel lists those first that were added last: mostly that is the canonical order
+// backwards.
 func Keep(service ipvs.Service, destinations []ipvs.Destination) VirtualServer {
+	if last := len(destinations) - 1; last > 0 && destinations[0].DestinationKey.Compare(destinations[last].DestinationKey) > 0 {
+		slices.Reverse(destinations)
+	}
 	inOrder := true
 	for index := 1; index < len(destinations) && inOrder; index++ {
 		inOrder = destinations[index-1].DestinationKey.Compare(destinations[index].DestinationKey) <= 0
@@ -53,13 +57,31 @@ func (v VirtualServer) Without(leaving func(ipvs.DestinationKey) bool) VirtualSe
 
 // Destination finds a real server by its key.
 func (v VirtualServer) Destination(key ipvs.DestinationKey) (ipvs.Destination, bool) {
-	index, found := slices.BinarySearchFunc(v.Destinations, key, func(destination ipvs.Destination, key ipvs.DestinationKey) int {
-		return destination.DestinationKey.Compare(key)
-	})
-	if !found {
+	found := v.Find(key, 0)
+	if found == nil {
 		return ipvs.Destination{}, false
 	}
-	return v.Destinations[index], true
+	return *found, true
+}
+
+// Find is Destination in place; nil when there is none. It looks at the hint first: where it stands when nothing has changed.
+func (v *VirtualServer) Find(key ipvs.DestinationKey, hint int) *ipvs.Destination {
+	if hint < len(v.Destinations) && v.Destinations[hint].DestinationKey == key {
+		return &v.Destinations[hint]
+	}
+	low, high := 0, len(v.Destinations)
+	for low < high {
+		middle := (low + high) / 2
+		switch order := v.Destinations[middle].DestinationKey.Compare(key); {
+		case order == 0:
+			return &v.Destinations[middle]
+		case order < 0:
+			low = middle + 1
+		default:
+			high = middle
+		}
+	}
+	return nil
 }
 
 // SameService compares what a user sets on a virtual server. The kernel's own flag and the counters do not count, nor do
@@ -78,18 +100,22 @@ func comparableService(service ipvs.Service) ipvs.Service {
 }
 
 // SameDestination compares what a user sets on a real server; connections and counters do not count.
-func SameDestination(a, b ipvs.Destination) bool {
-	return comparableDestination(a) == comparableDestination(b)
-}
-
-func comparableDestination(destination ipvs.Destination) ipvs.Destination {
-	destination.Connections, destination.Stats = ipvs.Connections{}, ipvs.Stats{}
-	return destination
+func SameDestination(a, b *ipvs.Destination) bool {
+	return a.DestinationKey == b.DestinationKey && a.ForwardingMethod == b.ForwardingMethod && a.Weight == b.Weight &&
+		a.UpperThreshold == b.UpperThreshold && a.LowerThreshold == b.LowerThreshold && a.Tunnel == b.Tunnel
 }
 
 // Same reports whether two virtual servers are equal in everything a user sets.
 func Same(a, b VirtualServer) bool {
-	return SameService(a.Service, b.Service) && slices.EqualFunc(a.Destinations, b.Destinations, SameDestination)
+	if !SameService(a.Service, b.Service) || len(a.Destinations) != len(b.Destinations) {
+		return false
+	}
+	for index := range a.Destinations {
+		if !SameDestination(&a.Destinations[index], &b.Destinations[index]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Digest is a hash over everything a user sets on a virtual server: equal exactly when Same.

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // appendMessage writes a message as json.Marshal does; an answer to an apply, whose changes may be tens of thousands, on its own.
 func appendMessage(buffer []byte, message any) ([]byte, error) {
@@ -20,15 +23,20 @@ func (r Response) appendApplied(buffer []byte, applied ApplyResult) ([]byte, err
 	if err != nil {
 		return buffer, err
 	}
+	length := len(rest) + 128 // of which most are the changes'
+	for index := range changes {
+		length += len(`{"kind":"","object":"","sentence":""},`) + len(changes[index].Kind) + len(changes[index].Object) + len(changes[index].Sentence)
+	}
+	buffer = slices.Grow(buffer, length)
 	buffer = appendBoolMember(appendNumberMember(append(buffer, '{'), "id", r.ID), "ok", r.OK)
 	buffer = append(appendMember(append(appendMember(buffer, "result"), '{'), "changes"), '[')
 	for index := range changes {
 		if index > 0 {
 			buffer = append(buffer, ',')
 		}
-		buffer = appendTextMember(append(buffer, '{'), "kind", changes[index].Kind)
-		buffer = appendTextMember(buffer, "object", changes[index].Object)
-		buffer = append(appendTextMember(buffer, "sentence", changes[index].Sentence), '}')
+		buffer = appendInner(append(buffer, `{"kind":"`...), changes[index].Kind)
+		buffer = appendInner(append(buffer, `","object":"`...), changes[index].Object)
+		buffer = append(appendInner(append(buffer, `","sentence":"`...), changes[index].Sentence), `"}`...)
 	}
 	buffer = append(append(buffer, ']'), rest[len(`{"changes":[]`):]...)
 	if r.Error != nil {

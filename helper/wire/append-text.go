@@ -10,14 +10,28 @@ import (
 
 // appendText writes a string.
 func appendText(buffer []byte, text string) []byte {
+	buffer = append(buffer, '"')
+	return append(appendInner(buffer, text), '"')
+}
+
+// appendInner writes a string without its quotes.
+func appendInner(buffer []byte, text string) []byte {
 	for index := range len(text) {
-		if c := text[index]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !asItIs[text[index]] {
 			encoded, _ := json.Marshal(text) // of a string: never an error
-			return append(buffer, encoded...)
+			return append(buffer, encoded[1:len(encoded)-1]...)
 		}
 	}
-	return append(append(append(buffer, '"'), text...), '"')
+	return append(buffer, text...)
 }
+
+// asItIs are the bytes that encoding/json writes as they are, wherever they stand.
+var asItIs = func() (plain [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		plain[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	}
+	return plain
+}()
 
 // appendMember writes a name with its colon, and a comma before it unless it is the first of its object.
 func appendMember(buffer []byte, name string) []byte {

@@ -1,5 +1,7 @@
 package wire
 
+import "strconv"
+
 // Append writes the virtual server as json.Marshal does.
 func (v VirtualServer) Append(buffer []byte) []byte {
 	buffer = v.Key.append(append(buffer, '{'))
@@ -85,12 +87,12 @@ func appendRealServers(buffer []byte, servers []RealServer) []byte {
 }
 
 func (r *RealServer) append(buffer []byte) []byte {
-	buffer = appendTextMember(append(buffer, '{'), "address", r.Address)
-	buffer = appendNumberMember(buffer, "port", r.Port)
-	buffer = appendNumberMember(buffer, "weight", r.Weight)
-	buffer = appendTextMember(buffer, "forwardingMethod", r.ForwardingMethod)
-	buffer = appendNumberMember(buffer, "upperThreshold", r.UpperThreshold)
-	buffer = appendNumberMember(buffer, "lowerThreshold", r.LowerThreshold)
+	buffer = appendInner(append(buffer, `{"address":"`...), r.Address)
+	buffer = strconv.AppendInt(append(buffer, `","port":`...), r.Port, 10)
+	buffer = strconv.AppendInt(append(buffer, `,"weight":`...), r.Weight, 10)
+	buffer = appendInner(append(buffer, `,"forwardingMethod":"`...), r.ForwardingMethod)
+	buffer = strconv.AppendInt(append(buffer, `","upperThreshold":`...), r.UpperThreshold, 10)
+	buffer = strconv.AppendInt(append(buffer, `,"lowerThreshold":`...), r.LowerThreshold, 10)
 	if r.Tunnel != (Tunnel{}) {
 		buffer = appendTextMember(append(appendMember(buffer, "tunnel"), '{'), "type", r.Tunnel.Type)
 		if r.Tunnel.Port != 0 {
