@@ -1,6 +1,6 @@
 import './hooks.ts';
 import assert from 'node:assert/strict';
-import { undisturbed } from './bystander.ts';
+import { bystanderUses, undisturbed } from './bystander.ts';
 import { eventually } from './eventually.ts';
 import { tableOf, untilOnDirectors } from './kernel.ts';
 import { pool, service } from './manifests.ts';
@@ -32,6 +32,8 @@ describe('a pool with nodeSubset', function () {
       const name = `web-${address.split('.')[3]}`;
       await scene.apply(service({ namespace: scene.namespace, name, app: 'web', pool: 'few', annotations }));
     }
+    // A node joins a table some seconds after it was Ready first, of whichever Service.
+    await bystanderUses(nodes);
   });
   after(async function () {
     this.timeout(120_000);
@@ -101,6 +103,7 @@ describe('a pool with weights ReadyPods', function () {
 
   before(async () => {
     scene = await Scene.open('ready-pods');
+    await bystanderUses(await nodesOf(lab()));
     await scene.apply(pool('weighted', { addresses: ['203.0.113.178'], weights: 'ReadyPods', scheduler: 'wrr' }));
     await scene.app('web', { replicas: 5 });
     await scene.apply(service({ namespace: scene.namespace, name: 'web', pool: 'weighted' }));

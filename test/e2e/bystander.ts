@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import type { DirectorVm } from '../lab/vm/director-vm.ts';
 import type { ClientName } from './answers.ts';
-import { type KernelEntry, tableOf } from './kernel.ts';
+import { eventually } from './eventually.ts';
+import { type KernelEntry, tableOf, untilOnDirectors } from './kernel.ts';
+import { directRouting, type LabNode } from './nodes.ts';
 import { lab, world } from './world.ts';
 
 /**
  * Runs the body while a client (by way of both directors, unless told otherwise) asks an unrelated Service again and again; every
- * single request must succeed, and its virtual server must end as it began on both directors.
+ * single request must succeed, and its virtual server must end as it began on both directors: a node that comes or goes in between may
+ * be in a later request to a director than what the body has waited for.
  */
 export async function undisturbed(body: () => Promise<void>, client: ClientName = 'client'): Promise<void> {
   const { address } = world().bystander;
@@ -29,8 +32,16 @@ export async function undisturbed(body: () => Promise<void>, client: ClientName 
     `${failures.length} of ${requests} requests to the unrelated Service failed; the slowest took ${slowestMs} ms`,
   );
   for (const [index, director] of lab().directors.entries()) {
-    assert.deepEqual(await entryOf(director, key), before[index], `the unrelated ${key} on ${director.name}`);
+    await eventually(`the unrelated ${key} on ${director.name} to be as before`, async () => {
+      assert.deepEqual(await entryOf(director, key), before[index]);
+      return true;
+    });
   }
+}
+
+/** Waits until both directors send the clients of the unrelated Service to exactly these nodes. */
+export async function bystanderUses(nodes: readonly LabNode[]): Promise<void> {
+  await untilOnDirectors(`TCP ${world().bystander.address}:80`, { realServers: directRouting(nodes) });
 }
 
 /** What takes new connections; what drains goes by itself. */
