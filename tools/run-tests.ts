@@ -39,6 +39,7 @@ const suites: Record<string, () => Promise<Counts>> = {
     add([
       await goTest(['go', '-C', 'test/lab/controlplane', 'test', '-json', './kubelet']),
       await mocha('lab', ['test/lab/lab', 'run', '--'], ['test/lab/*.test.ts']),
+      await mocha('systemd', [], ['test/lab/systemd/*.test.ts']),
       await mocha('node', lab('--nodes', '1', '--vm-nodes', '1', '--directors', '1'), ['test/lab/node/*.test.ts']),
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),

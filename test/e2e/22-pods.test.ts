@@ -39,7 +39,7 @@ describe('pods as real servers', function () {
     const loops = await Promise.all(PATHS.map(([, client]) => lab().client(client).loop(`http://${address}/hostname`)));
     await Promise.all(loops.map((loop) => loop.reaches(20)));
     await cluster().kubectl('rollout', 'restart', 'deployment', 'web', '-n', scene.namespace);
-    await cluster().kubectl('rollout', 'status', 'deployment', 'web', '-n', scene.namespace, '--timeout=150s');
+    await cluster().rolledOut('deployment/web', scene.namespace);
     await scene.settledPods('web', 3);
     const realServers = (await podAddresses('web')).map((ip) => `${ip}:${HTTP_PORT} Masquerading 1`);
     await untilOnDirectors(`TCP ${address}:80`, { realServers });

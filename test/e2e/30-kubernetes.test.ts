@@ -10,7 +10,7 @@ import { variantsHere } from './kubernetes/variant.ts';
 for (const [number, variant] of variantsHere().entries()) {
   describe(`Kubernetes' load balancer cases: ${variant.name}, kube-proxy ${variant.proxyMode}`, function () {
     // Only a net below the waits, which have bounds of their own and say what they waited for.
-    this.timeout(600_000);
+    this.timeout(2_000_000);
     let stage: Stage;
     before(async () => {
       stage = await Stage.open(variant, number);

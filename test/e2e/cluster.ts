@@ -1,4 +1,5 @@
 import type { Lab } from '../lab/lab.ts';
+import { patience } from './eventually.ts';
 import type { Manifest } from './manifests.ts';
 
 /** An object as the API server stores it; tests look at what they know to be there. */
@@ -47,6 +48,11 @@ export class Cluster {
 
   async patch(kind: string, name: string, patch: object, namespace?: string, type = 'merge'): Promise<void> {
     await this.kubectl('patch', kind, name, ...inNamespace(namespace), `--type=${type}`, '-p', JSON.stringify(patch));
+  }
+
+  /** Waits until all pods of `deployment/NAME` or `daemonset/NAME` are of its newest kind; they are replaced one after the other. */
+  async rolledOut(workload: string, namespace: string): Promise<void> {
+    await this.kubectl('rollout', 'status', workload, '-n', namespace, `--timeout=${(2 * patience()) / 1000}s`);
   }
 
   /** `yes` or `no`: what `kubectl auth can-i` says. */

@@ -33,7 +33,8 @@ export function eventually<T>(
   );
 }
 
-function patience(): number {
+/** Milliseconds that a wait may take unless it says otherwise. */
+export function patience(): number {
   return LabDir.current().state().vmNodes > 0 ? 180_000 : 60_000;
 }
 

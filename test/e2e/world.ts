@@ -71,7 +71,7 @@ async function deployBystander(cluster: Cluster, lab: Lab): Promise<World['bysta
     deployment({ namespace, name, replicas: nodes.length, nodes }),
     service({ namespace, name }),
   );
-  await cluster.kubectl('rollout', 'status', 'deployment', name, '-n', namespace, '--timeout=90s');
+  await cluster.rolledOut(`deployment/${name}`, namespace);
   const address = await eventually('the unrelated Service to have an address', async () => {
     const stored = await cluster.get('service', name, namespace);
     return stored.status.loadBalancer.ingress?.[0]?.ip as string | undefined;

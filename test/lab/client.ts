@@ -110,9 +110,14 @@ export class RunningLoop {
     );
   }
 
+  /** Sends no more requests. */
+  finish(): void {
+    this.#child.stdin?.end();
+  }
+
   /** Sends no more requests, waits for those under way, and returns the whole account. */
   async stop(): Promise<LoopReport> {
-    this.#child.stdin?.end();
+    this.finish();
     await this.#ended;
     return this.#report;
   }

@@ -51,10 +51,10 @@ export class Lab {
     for (const machine of [...this.directors, ...this.#vmNodes.values()]) machine.close();
   }
 
-  /** Runs kubectl. */
+  /** Runs kubectl. Where it has a bound of its own (`--timeout`), that comes first: it says what it waited for. */
   async kubectl(args: readonly string[], options: KubectlOptions = {}): Promise<ProgramResult> {
     const kubeconfig = options.as === 'operator' ? await this.operatorKubeconfig() : this.dir.kubeconfig('admin');
-    const { input, timeoutMs, check = true } = options;
+    const { input, timeoutMs = boundOf(args), check = true } = options;
     const result = await runProgram(CONTROLPLANE, ['kubectl', `--kubeconfig=${kubeconfig}`, ...args], {
       ...(input === undefined ? {} : { input }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -90,7 +90,7 @@ export class Lab {
   /** Takes a node out as an administrator would: drain, delete, switch off. */
   async removeNode(name: string): Promise<void> {
     const force = ['--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=60s'];
-    await this.kubectl(['drain', name, ...force], { timeoutMs: 90_000 });
+    await this.kubectl(['drain', name, ...force]);
     await this.kubectl(['delete', 'node', name]);
     this.#vmNodes.get(name)?.close();
     this.#vmNodes.delete(name);
@@ -197,4 +197,10 @@ export class Lab {
   #nameOf(director: number | DirectorVm): string {
     return typeof director === 'number' ? directorName(director) : director.name;
   }
+}
+
+/** Milliseconds after which kubectl with these arguments hangs; undefined where they do not say how long it waits. */
+function boundOf(args: readonly string[]): number | undefined {
+  const seconds = args.flatMap((arg) => /^--timeout=(\d+)s$/.exec(arg)?.[1] ?? [])[0];
+  return seconds === undefined ? undefined : (Number(seconds) + 30) * 1000;
 }

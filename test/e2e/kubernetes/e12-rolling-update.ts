@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { RunningLoop } from '../../lab/client.ts';
 import type { LoopReport } from '../../lab/request-loop.ts';
 import { authority } from '../answers.ts';
 import { HTTP_PORT, type Manifest, UDP_PORT } from '../manifests.ts';
@@ -6,6 +7,7 @@ import { cluster, lab } from '../world.ts';
 import type { Stage } from './stage.ts';
 
 const UPDATES = 5;
+const LONGEST_MS = 1_800_000;
 /** What Kubernetes asks for is 95 %, and 99 % is its goal. */
 const SHARE = 0.99;
 const POLICIES = ['Cluster', 'Local'] as const;
@@ -17,29 +19,37 @@ export type RollingUpdates = Readonly<Record<(typeof POLICIES)[number], readonly
  */
 export async function updatesUnderLoad(stage: Stage): Promise<RollingUpdates> {
   const { namespace } = stage;
+  const rolling = 'daemonset/rolling';
   await stage.scene.apply(daemonSet(namespace));
-  const rolledOut = () =>
-    cluster().kubectl('rollout', 'status', 'daemonset', 'rolling', '-n', namespace, '--timeout=55s');
-  await rolledOut();
+  await cluster().rolledOut(rolling, namespace);
   const pods = (await stage.readyPods('rolling')).length;
   const names = POLICIES.map((policy) => `rolling-${policy.toLowerCase()}`);
-  const loops = [];
-  for (const [index, externalTrafficPolicy] of POLICIES.entries()) {
-    const name = names[index] ?? '';
-    const addresses = await stage.serve(name, { app: 'rolling', spec: { externalTrafficPolicy } });
-    await stage.untilProgrammed(name);
-    await stage.untilAnswered(addresses, 'TCP', 80, pods);
-    const urls = addresses.map((address) => `http://${authority(address, 80)}/hostname`);
-    loops.push(await Promise.all(urls.map((url) => lab().client('client').loop(url, { requestsPerSecond: 10 }))));
-  }
-  for (let update = 1; update <= UPDATES; update += 1) {
-    await cluster().kubectl('set', 'env', 'daemonset/rolling', '-n', namespace, `UPDATE=${update}`);
-    await rolledOut();
+  const loops: RunningLoop[][] = [];
+  try {
+    for (const [index, externalTrafficPolicy] of POLICIES.entries()) {
+      const name = names[index] ?? '';
+      const addresses = await stage.serve(name, { app: 'rolling', spec: { externalTrafficPolicy } });
+      await stage.untilProgrammed(name);
+      await stage.untilAnswered(addresses, 'TCP', 80, pods);
+      const group: RunningLoop[] = [];
+      loops.push(group);
+      for (const address of addresses) group.push(await ask(`http://${authority(address, 80)}/hostname`));
+    }
+    for (let update = 1; update <= UPDATES; update += 1) {
+      await cluster().kubectl('set', 'env', rolling, '-n', namespace, `UPDATE=${update}`);
+      await cluster().rolledOut(rolling, namespace);
+    }
+  } finally {
+    for (const loop of loops.flat()) loop.finish();
   }
   const reports = await Promise.all(loops.map((group) => Promise.all(group.map((loop) => loop.stop()))));
   for (const name of names) await stage.remove(name);
-  await cluster().kubectl('delete', 'daemonset', 'rolling', '-n', namespace, '--wait=false');
+  await cluster().kubectl('delete', rolling, '-n', namespace, '--wait=false');
   return { Cluster: reports[0] ?? [], Local: reports[1] ?? [] };
+}
+
+function ask(url: string): Promise<RunningLoop> {
+  return lab().client('client').loop(url, { requestsPerSecond: 10, longestMs: LONGEST_MS });
 }
 
 /** At least 99 % of the requests were answered; says how many. */

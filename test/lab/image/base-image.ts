@@ -57,7 +57,8 @@ export function filesOfProgram(program: Program): Promise<Map<string, string>> {
   return withLibraries(`usr/sbin/${program.name}`, programPath(program));
 }
 
-async function withLibraries(guestPath: string, path: string): Promise<Map<string, string>> {
+/** A program at that path in the guest, and the libraries it needs, resolved: paths in the guest to paths here. */
+export async function withLibraries(guestPath: string, path: string): Promise<Map<string, string>> {
   const files = new Map([[guestPath, await realpath(path)]]);
   for (const library of await libraries(path)) files.set(library.slice(1), await realpath(library));
   return files;

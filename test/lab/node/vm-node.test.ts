@@ -67,7 +67,7 @@ describe('a node that is a virtual machine', function () {
     const ingress = [VIP.v4, VIP.v6].map((ip) => ({ ip, ipMode: 'VIP' }));
     const status = JSON.stringify({ status: { loadBalancer: { ingress } } });
     await lab.kubectl(['patch', 'service', 'web', '--subresource=status', '--type=merge', '-p', status]);
-    await lab.kubectl(['rollout', 'status', 'deployment', 'web', '--timeout=120s'], { timeoutMs: 130_000 });
+    await lab.kubectl(['rollout', 'status', 'deployment', 'web', '--timeout=120s']);
     const [director] = lab.directors;
     for (const { vip, prefix } of FAMILIES) await director?.read(`ip address add ${vip}/${prefix} dev lo`);
   });
