@@ -4,7 +4,7 @@ import type { AllocationRecord } from '../model/allocation-record.ts';
 import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
-import type { Awaited, Choice, VipDecision } from './address-decision.ts';
+import { type Awaited, type Choice, NOTHING_AWAITED, type VipDecision } from './address-decision.ts';
 import { AddressLedger, everythingOf, type Holding } from './address-ledger.ts';
 import { Adopter, type Adoption } from './adopter.ts';
 import { adoptionClaims, claimOf } from './adoption-claims.ts';
@@ -12,7 +12,7 @@ import { chooseAddresses } from './choose-addresses.ts';
 import { grantPorts } from './grant-ports.ts';
 import { comparePreference } from './pool-admission.ts';
 import { covers, poolCovering } from './pool-space.ts';
-import { LINE, WaitingList } from './waiting-list.ts';
+import { WaitingServices } from './waiting-services.ts';
 
 export type { Refusal, RefusalReason, VipDecision } from './address-decision.ts';
 export type { Adoption } from './adopter.ts';
@@ -43,7 +43,7 @@ const NO_LABELS: LabelsOf = () => undefined;
  */
 export class AddressBook {
   readonly #ledger = new AddressLedger();
-  readonly #waiting = new WaitingList();
+  readonly #waiting = new WaitingServices(this.#ledger);
   /** By pool: Services whose address it no longer has. */
   readonly #outside = new Map<string, Set<ServiceKey>>();
   readonly #adoptIngress: boolean;
@@ -65,10 +65,10 @@ export class AddressBook {
     const before = this.#unusable;
     this.#unusable = unusable;
     const changed = this.#ledger.setPools(pools, comparePreference);
-    for (const name of changed) this.#waiting.open(LINE.pool(name));
+    for (const name of changed) this.#waiting.poolChanged(name);
     const sameUnusable = before.size === unusable.size && [...unusable].every((name) => before.has(name));
     if (changed.size === 0 && sameUnusable) return [];
-    this.#waiting.open(LINE.pool(undefined));
+    this.#waiting.poolChanged(undefined);
     return [...this.#ledger.holdings()]
       .filter((holding) => !unusable.has(holding.pool) && this.#rehome(holding))
       .map(({ key }) => key);
@@ -265,22 +265,12 @@ export class AddressBook {
 
   /** Those of one namespace: to be tried again when its labels change. */
   waitingIn(namespace: string): readonly ServiceKey[] {
-    return this.#waiting.of(LINE.namespace(namespace));
+    return this.#waiting.in(namespace);
   }
 
   /** Services that have a chance now which they had not when they were refused, oldest first; each is named once. */
   wakeable(): readonly ServiceKey[] {
-    for (const address of this.#ledger.takeEased()) {
-      this.#waiting.open(LINE.address(address));
-      for (const user of this.#ledger.users(address)) {
-        const sharingKey = this.#ledger.holding(user)?.sharingKey;
-        if (sharingKey !== undefined) this.#waiting.open(LINE.sharing(sharingKey));
-      }
-      if (!this.#ledger.isFree(address)) continue;
-      for (const pool of this.#poolsWith(address)) this.#waiting.open(LINE.freeAddress(pool, familyOf(address)));
-    }
-    for (const { pool, namespace } of this.#ledger.takeEasedQuotas()) this.#waiting.open(LINE.quota(pool, namespace));
-    return this.#waiting.takeOpen();
+    return this.#waiting.takeWakeable();
   }
 
   #assign(
@@ -317,21 +307,14 @@ export class AddressBook {
     if (unmetAwaited !== undefined)
       this.#wait(service, { ...unmetAwaited, addresses: [...unmetAwaited.addresses, ...awaited] });
     else if (awaited.length === 0) this.#waiting.drop(key);
-    else this.#wait(service, { addresses: awaited, families: [], pools: [] });
+    else this.#wait(service, { ...NOTHING_AWAITED, addresses: awaited });
     return { kind: 'assigned', addresses: current, pool, ...(unmet && { unmet }) };
   }
 
-  #wait({ key, namespace, createdAt, request }: LoadBalancedService, awaited: Awaited): void {
-    const { addresses, pools, families, quotas = [] } = awaited;
-    const own = new Set([...addresses, ...this.#ledger.keptFor(key)]);
-    this.#waiting.put(key, createdAt, [
-      LINE.namespace(namespace),
-      LINE.pool(request.pool),
-      ...[...own].map(LINE.address),
-      ...(request.sharingKey === undefined ? [] : [LINE.sharing(request.sharingKey)]),
-      ...pools.flatMap((pool) => families.map((family) => LINE.freeAddress(pool, family))),
-      ...quotas.map((pool) => LINE.quota(pool, namespace)),
-    ]);
+  #wait(service: LoadBalancedService, awaited: Awaited): void {
+    const { key } = service;
+    const own = [...this.#ledger.keptFor(key), ...this.#ownLeaving(this.#ledger.holding(key))];
+    this.#waiting.wait(service, awaited, own);
   }
 
   /** A Service that was deleted and made anew under the same name starts without an address. */

@@ -39,11 +39,24 @@ export type VipDecision =
 export interface Awaited {
   readonly addresses: readonly IpAddress[];
   /** A free address of one of these families in one of these pools would do. */
-  readonly families: readonly IpFamily[];
-  readonly pools: readonly string[];
-  /** The namespace has what it may have of these pools. */
-  readonly quotas?: readonly string[];
+  readonly free: readonly FreeAddress[];
+  /** The namespace has what it may have of these pools, or so much that what the Service needs is too much. */
+  readonly quotas?: readonly QuotaPlaces[];
 }
+
+/** Any free address of a family in a pool. */
+export interface FreeAddress {
+  readonly pool: string;
+  readonly family: IpFamily;
+}
+
+/** How many more addresses of a pool the namespace has to be allowed to have: none or less when more are given up, by somebody whose namespace has too many. */
+export interface QuotaPlaces {
+  readonly pool: string;
+  readonly places: number;
+}
+
+export const NOTHING_AWAITED: Awaited = { addresses: [], free: [] };
 
 /** Addresses to give, all of one pool; or why not. */
 export type Choice =

@@ -25,6 +25,15 @@ export interface Holding {
   readonly reallocated: string | undefined;
 }
 
+/** A Service of the namespace has begun to share the address under the key. */
+export interface BegunSharing {
+  readonly sharingKey: string;
+  readonly address: IpAddress;
+  readonly namespace: string;
+  /** Whether others share the address under the key already. */
+  readonly joins: boolean;
+}
+
 /**
  * Who uses which address, and for whom addresses are kept: reserved by a pool, or held since they were released. An address that is used, reserved or held is free in
  * no pool. Pure bookkeeping: what may be done is decided elsewhere.
@@ -36,7 +45,8 @@ export class AddressLedger {
   readonly #users = new CompactMap<IpAddress, readonly ServiceKey[]>();
   /** Services by pool. */
   readonly #services = new Map<string, number>();
-  readonly #bySharingKey = new Map<string, Set<IpAddress>>();
+  /** By sharing key, how many Services have an address under it. */
+  readonly #bySharingKey = new Map<string, Map<IpAddress, number>>();
   readonly #assigned = new Map<string, Record<IpFamily, number>>();
   readonly #inNamespace = new Map<string, number>();
   readonly #held = new Map<IpAddress, HeldAddress>();
@@ -46,6 +56,9 @@ export class AddressLedger {
   /** Addresses whose use has become less since they were last taken. */
   readonly #eased = new Set<IpAddress>();
   readonly #easedQuotas: Pick<Holding, 'pool' | 'namespace'>[] = [];
+  readonly #begun: BegunSharing[] = [];
+  /** Shared addresses that a Service had and has no more, or is giving up, while others have them. */
+  readonly #parted = new Set<IpAddress>();
 
   get pools(): ReadonlyMap<string, PoolSpace> {
     return this.#pools;
@@ -119,7 +132,7 @@ export class AddressLedger {
 
   /** Addresses in use under a sharing key, in no particular order. */
   sharedUnder(sharingKey: string): Iterable<IpAddress> {
-    return this.#bySharingKey.get(sharingKey) ?? NO_ADDRESSES;
+    return this.#bySharingKey.get(sharingKey)?.keys() ?? NO_ADDRESSES;
   }
 
   /** Different addresses that the Services of the namespace have of the pool. */
@@ -141,6 +154,7 @@ export class AddressLedger {
     for (const address of has) if (after !== undefined && !had.includes(address)) this.#join(address, after.key);
     if (after !== undefined) this.#holdings.set(after.key, after);
     else if (before !== undefined) this.#holdings.delete(before.key);
+    this.#noteSharing(before, after);
     if (after !== undefined) this.#count(after, 1);
     if (before !== undefined && this.usedIn(before.pool, before.namespace) < used) this.#easedQuotas.push(before);
     if (
@@ -168,6 +182,8 @@ export class AddressLedger {
     addresses?.delete(address);
     if (addresses?.size === 0) this.#heldFor.delete(held.service);
     this.#settle(address);
+    // Also when it is reserved, and so not free: it may be its guest's now.
+    if (!this.#users.has(address)) this.#eased.add(address);
   }
 
   /** Addresses that somebody waiting may have a chance at, since this was last called. */
@@ -181,6 +197,19 @@ export class AddressLedger {
   /** Namespaces that have less of a pool than they had, since this was last called. */
   takeEasedQuotas(): readonly Pick<Holding, 'pool' | 'namespace'>[] {
     return this.#easedQuotas.splice(0);
+  }
+
+  /** Addresses that Services have begun to share, since this was last called. */
+  takeBegun(): readonly BegunSharing[] {
+    return this.#begun.splice(0);
+  }
+
+  /** Shared addresses that are less Services' than before, since this was last called. */
+  takeParted(): readonly IpAddress[] {
+    if (this.#parted.size === 0) return NO_ADDRESSES;
+    const parted = [...this.#parted];
+    this.#parted.clear();
+    return parted;
   }
 
   /** Nobody has it, and it is kept for nobody. */
@@ -267,12 +296,27 @@ export class AddressLedger {
   }
 
   #indexSharing(sharingKey: string, address: IpAddress, sign: 1 | -1): void {
-    const addresses = this.#bySharingKey.get(sharingKey) ?? new Set();
-    const stays = this.users(address).filter((user) => this.#holdings.get(user)?.sharingKey === sharingKey).length > 1;
-    if (sign > 0) addresses.add(address);
-    else if (!stays) addresses.delete(address);
+    const addresses = this.#bySharingKey.get(sharingKey) ?? new Map<IpAddress, number>();
+    setOrDrop(addresses, address, (addresses.get(address) ?? 0) + sign);
     if (addresses.size > 0) this.#bySharingKey.set(sharingKey, addresses);
     else this.#bySharingKey.delete(sharingKey);
+  }
+
+  /** What of a change concerns those who share; to be called while what the Service had is counted no more, and what it has not yet. */
+  #noteSharing(before: Holding | undefined, after: Holding | undefined): void {
+    if (after?.sharingKey !== undefined) {
+      const { sharingKey, namespace } = after;
+      const had = before?.sharingKey === sharingKey ? before.current : NO_ADDRESSES;
+      for (const address of after.current)
+        if (!had.includes(address))
+          this.#begun.push({
+            ...{ sharingKey, address, namespace },
+            joins: this.#bySharingKey.get(sharingKey)?.has(address) === true,
+          });
+    }
+    if (before?.sharingKey === undefined) return;
+    for (const address of before.current)
+      if (after?.current.includes(address) !== true && this.#users.has(address)) this.#parted.add(address);
   }
 }
 
@@ -286,7 +330,7 @@ export function everythingOf(holding: Holding | undefined): readonly IpAddress[]
   return holding.leaving.length === 0 ? holding.current : [...holding.current, ...holding.leaving];
 }
 
-function setOrDrop(counts: Map<string, number>, name: string, value: number): void {
+function setOrDrop<K>(counts: Map<K, number>, name: K, value: number): void {
   if (value === 0) counts.delete(name);
   else counts.set(name, value);
 }

@@ -1,29 +1,13 @@
-import { count, listInWords } from '../lib/list-in-words.ts';
-import { compareAddresses, familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
-import type { LabelSet } from '../model/labels.ts';
+import { listInWords } from '../lib/list-in-words.ts';
+import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
-import type { Awaited, Choice, Refusal, RefusalReason } from './address-decision.ts';
-import type { AddressLedger } from './address-ledger.ts';
+import { type Choice, NOTHING_AWAITED, type Refusal, type RefusalReason } from './address-decision.ts';
 import { exhausted } from './exhausted.ts';
 import { sharingKeyAt } from './grant-ports.ts';
-import { type Obstacle, obstacle, othersAt } from './obstacles.ts';
+import { type Obstacle, obstacle } from './obstacles.ts';
+import { type ChoiceInput, pickAddresses } from './pick-addresses.ts';
 import { whyNotAllowed } from './pool-admission.ts';
 import type { PoolSpace } from './pool-space.ts';
-
-/** What the choice for one Service depends on. */
-export interface ChoiceInput {
-  readonly service: LoadBalancedService;
-  readonly namespaceLabels: LabelSet | undefined;
-  /** What it has already and may keep. */
-  readonly held: { readonly pool: string; readonly addresses: readonly IpAddress[] } | undefined;
-  /** What it shall not get again. */
-  readonly avoid: readonly IpAddress[];
-  /** Addresses kept for it: reserved, or held since it had them. */
-  readonly kept: readonly IpAddress[];
-  readonly ledger: AddressLedger;
-}
-
-const NOTHING_AWAITED: Awaited = { addresses: [], families: [], pools: [] };
 
 /**
  * Chooses addresses for a Service without giving them: what it has if that still satisfies it, the addresses it asks for, or
@@ -73,14 +57,21 @@ function keep(input: ChoiceInput, poolName: string, addresses: readonly IpAddres
   if (missing.length === 0) return keepAll(poolName, kept, space);
   const refusal =
     space === undefined ? unknownPool(poolName, pools) : whyNotAllowed(space, service, input.namespaceLabels);
-  const added = space === undefined || refusal !== undefined ? [] : fill(underKeyOf(input, kept), space, missing);
-  const choice = keepAll(poolName, [...kept, ...added], space);
-  const tooMany = space === undefined ? undefined : overQuota(input, space, choice.picks);
-  const short = added.length < missing.length || tooMany !== undefined;
-  if (!short) return choice;
-  if (service.ipFamilyPolicy !== 'RequireDualStack') return tooMany === undefined ? choice : { ...choice, picks: kept };
+  const certain = { certain: kept, open: missing, dispensable: canMiss(service, missing) };
+  const { picks, tooMany } =
+    space === undefined || refusal !== undefined
+      ? { picks: kept }
+      : pickAddresses(underKeyOf(input, kept), space, certain);
+  if (tooMany !== undefined) return tooMany;
+  const choice = keepAll(poolName, picks, space);
+  if (picks.length === kept.length + missing.length || service.ipFamilyPolicy !== 'RequireDualStack') return choice;
   if (refusal !== undefined) return { ok: false, refusal, awaited: NOTHING_AWAITED };
-  return tooMany ?? exhausted(service, [space as PoolSpace], missing);
+  return exhausted(service, [space as PoolSpace], missing);
+}
+
+/** Who prefers both families does without one. */
+function canMiss({ ipFamilyPolicy }: LoadBalancedService, families: readonly IpFamily[]): readonly IpFamily[] {
+  return ipFamilyPolicy === 'PreferDualStack' ? families : [];
 }
 
 /** What is added is shared under the key that what it has is shared under. */
@@ -140,7 +131,9 @@ function fromPoolOfAddresses(input: ChoiceInput): Choice {
     );
   }
   const choices = matching.map((space) => fromPool(input, space));
-  return choices.find(({ ok }) => ok) ?? (choices[0] as Choice);
+  // A pool that yields gives nothing: what the other one says is what helps.
+  const isTold = (choice: Choice) => choice.ok || choice.refusal.reason !== 'PoolConflict';
+  return choices.find(({ ok }) => ok) ?? choices.find(isTold) ?? (choices[0] as Choice);
 }
 
 /** The pools that keep an address for the Service; undefined when none of them gives it. */
@@ -166,20 +159,19 @@ function fromPool(input: ChoiceInput, space: PoolSpace): Choice {
   });
   if (blocked.length > 0) return inTheWay(blocked);
   const open = service.ipFamilies.filter((family) => !addresses.some((address) => familyOf(address) === family));
-  const picks = [...addresses, ...fill(input, space, open)];
-  const has = (family: IpFamily) => picks.some((address) => familyOf(address) === family);
   // Who prefers both families and wants another address of one does not lose that family by it.
-  const needs =
-    service.ipFamilyPolicy === 'PreferDualStack'
-      ? service.ipFamilies.filter((family) => input.avoid.some((address) => familyOf(address) === family))
-      : service.ipFamilies;
-  if (picks.length === 0 || !needs.every(has))
+  const isNeeded = (family: IpFamily) =>
+    service.ipFamilyPolicy !== 'PreferDualStack' || input.avoid.some((address) => familyOf(address) === family);
+  const dispensable = open.filter((family) => !isNeeded(family));
+  const { picks, tooMany } = pickAddresses(input, space, { certain: addresses, open, dispensable });
+  const has = (family: IpFamily) => picks.some((address) => familyOf(address) === family);
+  if (picks.length === 0 || !service.ipFamilies.filter(isNeeded).every(has))
     return exhausted(
       service,
       [space],
       open.filter((family) => !has(family)),
     );
-  return overQuota(input, space, picks) ?? { ok: true, pool: space.pool.name, picks };
+  return tooMany ?? { ok: true, pool: space.pool.name, picks };
 }
 
 function inTheWay(blocked: readonly (Obstacle & { readonly address: IpAddress })[]): Choice {
@@ -188,59 +180,6 @@ function inTheWay(blocked: readonly (Obstacle & { readonly address: IpAddress })
     'Request another address, or delete that Service; the address is taken as soon as it is free.';
   const awaited = { ...NOTHING_AWAITED, addresses: blocked.map(({ address }) => address) };
   return { ok: false, refusal: { reason: (blocked[0] as Obstacle).reason, message }, awaited };
-}
-
-/**
- * One address of the pool for each family, as far as there are any: one that the Service has already (it stays, also when only the pool was named anew) or that is kept
- * for it, else one that it may share, else the first free one.
- */
-function fill(input: ChoiceInput, space: PoolSpace, families: readonly IpFamily[]): readonly IpAddress[] {
-  const { service, ledger, held, kept, avoid } = input;
-  const own = [...(held?.addresses ?? []), ...kept];
-  const mayHave = (address: IpAddress) =>
-    space.contains(address) && !avoid.includes(address) && obstacle(ledger, address, service, space.pool) === undefined;
-  const { sharingKey } = service.request;
-  return families.flatMap((family) => {
-    const ofFamily = (address: IpAddress) => familyOf(address) === family && mayHave(address);
-    const first =
-      (own.length > 0 ? own.find(ofFamily) : undefined) ??
-      (sharingKey === undefined ? undefined : lowest([...ledger.sharedUnder(sharingKey)].filter(ofFamily))) ??
-      space.firstFree(family);
-    return first ?? [];
-  });
-}
-
-function lowest(addresses: IpAddress[]): IpAddress | undefined {
-  return addresses.sort(compareAddresses)[0];
-}
-
-/** Why the picks are more than the namespace may have of the pool, or undefined. What the pool reserves for a Service counts, but is not refused. */
-function overQuota(
-  { service, held, ledger }: ChoiceInput,
-  { pool }: PoolSpace,
-  picks: readonly IpAddress[],
-): Choice | undefined {
-  const { quotaPerNamespace: quota } = pool.serviceAllocation;
-  if (quota === 0) return undefined;
-  const { key, namespace } = service;
-  const has = held?.pool === pool.name ? held.addresses : [];
-  const isCounted = (address: IpAddress) =>
-    othersAt(ledger, address, key).some(
-      (other) => other.namespace === namespace && other.pool === pool.name && other.current.includes(address),
-    );
-  const added = picks.filter(
-    (address) => !has.includes(address) && ledger.reservedFor(address) !== key && !isCounted(address),
-  ).length;
-  const givenUp = has.filter((address) => !picks.includes(address) && !isCounted(address)).length;
-  if (added === 0 || ledger.usedIn(pool.name, namespace) + added - givenUp <= quota) return undefined;
-  const message =
-    `Namespace ${namespace} has ${count(quota, 'address', 'addresses')} of LoadBalancerPool ${pool.name}, as many as its serviceAllocation.quotaPerNamespace permits. ` +
-    'Delete a Service, share an address, or use another pool.';
-  return {
-    ok: false,
-    refusal: { reason: 'QuotaExceeded', message },
-    awaited: { ...NOTHING_AWAITED, quotas: [pool.name] },
-  };
 }
 
 function fromAnyPool(input: ChoiceInput): Choice {

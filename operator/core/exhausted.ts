@@ -1,7 +1,7 @@
 import { count, listInWords } from '../lib/list-in-words.ts';
 import type { IpFamily } from '../model/ip-address.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
-import type { Choice } from './address-decision.ts';
+import { type Choice, type FreeAddress, NOTHING_AWAITED } from './address-decision.ts';
 import type { PoolSpace } from './pool-space.ts';
 
 /** The refusal when no pool has a free address for the families: because all are in use, or because none ever had any of that family. */
@@ -32,7 +32,7 @@ export function exhausted(
       reason: 'PoolExhausted',
       message: `Every address of LoadBalancerPool ${listInWords(texts)} is in use or kept for another Service. Add addresses to the pool or delete a Service; one that becomes free is given to the oldest waiting Service.`,
     },
-    awaited: { addresses: [], families: lacking, pools: offering.map(({ pool }) => pool.name) },
+    awaited: { addresses: [], free: offering.flatMap((space) => lackingIn(space, families)) },
   };
 }
 
@@ -48,6 +48,13 @@ function neverOffered(spaces: readonly PoolSpace[], families: readonly IpFamily[
   );
 }
 
+/** Only what the pool lacks itself: who would wait there for a family that it has keeps a free address of it from others who wait for no more than that. */
+function lackingIn(space: PoolSpace, families: readonly IpFamily[]): readonly FreeAddress[] {
+  return families
+    .filter((family) => space.offers(family) && space.freeCount(family) === 0n)
+    .map((family) => ({ pool: space.pool.name, family }));
+}
+
 function capacity(ranges: PoolSpace['pool']['ranges'], family: IpFamily): bigint {
   return ranges.reduce((sum, range) => (range.family === family ? sum + range.last - range.first + 1n : sum), 0n);
 }
@@ -56,6 +63,6 @@ function unavailable(message: string): Choice {
   return {
     ok: false,
     refusal: { reason: 'FamilyUnavailable', message },
-    awaited: { addresses: [], families: [], pools: [] },
+    awaited: NOTHING_AWAITED,
   };
 }

@@ -51,7 +51,7 @@ export function grantPorts(
       'Use another port or another address; it is served as soon as it is free.';
     return { ...grant, refusal: { reason: 'PortInUse', message }, awaited };
   }
-  if (sharingKey === asked) return { ...grant, awaited: [] };
+  if (sharingKey === asked) return { ...grant, awaited: NO_ADDRESSES };
   const message =
     `The Service shares ${listInWords(current)} with others under another sharing key, which stays until it is alone there. ` +
     'Ask for another address, or set the annotation allow-shared-ip back.';

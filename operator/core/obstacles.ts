@@ -36,8 +36,11 @@ export function obstacle(
   if (!pool.serviceAllocation.sharingAcrossNamespaces && others.some((other) => other.namespace !== namespace))
     return inUse(`, and LoadBalancerPool ${pool.name} does not permit sharing across namespaces`);
   const taken = portsOf(service).filter((port) => others.some((other) => claims(other, port)));
-  if (taken.length === 0)
-    return ledger.users(address).includes(key) ? undefined : reservedForAnother(ledger, address, key, namespace);
+  if (taken.length === 0) {
+    // A new Service under the name of one that is leaving joins like any other.
+    const has = ledger.holding(key)?.current.includes(address) === true;
+    return has ? undefined : reservedForAnother(ledger, address, key, namespace);
+  }
   const owner = others.find((other) => claims(other, taken[0] as string)) as Holding;
   return {
     reason: 'PortInUse',

@@ -108,8 +108,16 @@ export function poolCovering(
 }
 
 /** Everything but the addresses that decides what the pool gives to whom. */
-function rulesOf({ autoAssign, paused, deleting, serviceAllocation, reservations }: AddressPool): string {
-  return JSON.stringify([autoAssign, paused, deleting, serviceAllocation, reservations]);
+function rulesOf({
+  autoAssign,
+  paused,
+  deleting,
+  serviceAllocation,
+  reservations,
+  releaseDelaySeconds,
+}: AddressPool): string {
+  // With a delay, however long, a Service gets back what one of its name is giving up.
+  return JSON.stringify([autoAssign, paused, deleting, serviceAllocation, reservations, releaseDelaySeconds > 0]);
 }
 
 function splitByFamily(ranges: readonly AddressRange[]): Readonly<Record<IpFamily, readonly AddressRange[]>> {

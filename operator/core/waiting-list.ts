@@ -2,13 +2,14 @@ import type { IpAddress, IpFamily } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import { byAge } from './adoption-claims.ts';
 
-/** What could help somebody who waits. In a line for a free address or for a place in a quota one place helps one Service; in the others it helps all. */
+/** What could help somebody who waits. In a line for a free address or for places in a quota one opening helps one Service; in the others it helps all. */
 export const LINE = {
   freeAddress: (pool: string, family: IpFamily) => `one ${family} of ${pool}`,
-  quota: (pool: string, namespace: string) => `one quota of ${pool} for ${namespace}`,
+  /** Apart by how many places are needed: who needs two is no obstacle to who needs one. */
+  quota: (pool: string, namespace: string, places: number) => `one quota of ${places} in ${pool} for ${namespace}`,
   address: (address: IpAddress) => `address ${address}`,
-  /** A change of what is shared under the key. */
-  sharing: (key: string) => `sharing ${key}`,
+  /** Others at the address count no more as who has it. */
+  parting: (address: IpAddress) => `parting ${address}`,
   /** A change of that pool, or of any. */
   pool: (name: string | undefined) => `pool ${name ?? '*'}`,
   namespace: (name: string) => `namespace ${name}`,
@@ -16,10 +17,26 @@ export const LINE = {
 
 const isForOne = (line: string) => line.startsWith('one ');
 
+/** Under which keys somebody who waits would share an address, and where that would help. */
+export interface WouldShare {
+  readonly keys: readonly string[];
+  /** All have to be free at the address, as `TCP/80`. */
+  readonly ports: readonly string[];
+  /** The namespace when its quota is what is in the way: then an address that it has already is a help. */
+  readonly overQuota: string | undefined;
+}
+
+/** Those who would share under one key with the same ports: what helps one helps all. */
+interface SharingLine extends Pick<WouldShare, 'ports' | 'overQuota'> {
+  readonly name: string;
+  members: number;
+}
+
 interface Waiter {
   readonly key: ServiceKey;
   readonly createdAt: number;
   readonly lines: readonly string[];
+  readonly wouldShare: WouldShare;
 }
 
 /** Services that wait, each in the lines of what could help it. Finding the first of a line costs nothing, however many wait elsewhere. */
@@ -27,19 +44,20 @@ export class WaitingList {
   readonly #waiters = new Map<ServiceKey, Waiter>();
   /** Each line the oldest first. */
   readonly #lines = new Map<string, Waiter[]>();
+  /** By sharing key and name. */
+  readonly #sharing = new Map<string, Map<string, SharingLine>>();
   /** Lines in which somebody may have a chance now, and how many. */
   readonly #open = new Map<string, number>();
 
   /** The Service waits in these lines and no others. */
-  put(key: ServiceKey, createdAt: number, lines: readonly string[]): void {
+  put(key: ServiceKey, createdAt: number, lines: readonly string[], wouldShare: WouldShare): void {
     const before = this.#waiters.get(key);
-    const waiter = { key, createdAt, lines };
+    const all = [...lines, ...wouldShare.keys.map((sharingKey) => nameOf(sharingKey, wouldShare))];
+    const waiter = { key, createdAt, lines: all, wouldShare };
+    if (before !== undefined) this.#leave(before, all);
     this.#waiters.set(key, waiter);
-    for (const line of before?.lines ?? []) {
-      this.#remove(line, before as Waiter);
-      if (isForOne(line) && !lines.includes(line)) this.open(line);
-    }
-    for (const line of lines) this.#insert(line, waiter);
+    for (const line of all) this.#insert(line, waiter);
+    for (const sharingKey of wouldShare.keys) this.#countSharing(sharingKey, wouldShare, 1);
   }
 
   /** The Service waits no more: whoever is next in its lines may have the chance that it had. */
@@ -47,10 +65,11 @@ export class WaitingList {
     const waiter = this.#waiters.get(key);
     if (waiter === undefined) return;
     this.#waiters.delete(key);
-    for (const line of waiter.lines) {
-      this.#remove(line, waiter);
-      if (isForOne(line)) this.open(line);
-    }
+    this.#leave(waiter, []);
+  }
+
+  has(key: ServiceKey): boolean {
+    return this.#waiters.has(key);
   }
 
   /** Everybody, the oldest first. */
@@ -68,6 +87,17 @@ export class WaitingList {
     if (this.#lines.has(line)) this.#open.set(line, (this.#open.get(line) ?? 0) + 1);
   }
 
+  /**
+   * Something has changed at an address that is shared under the key.
+   *
+   * @param isFree whether nobody has the port there.
+   * @param joined set when all that has changed is that this namespace has the address now.
+   */
+  openSharing(sharingKey: string, isFree: (port: string) => boolean, joined?: string): void {
+    for (const { name, ports, overQuota } of this.#sharing.get(sharingKey)?.values() ?? [])
+      if ((joined === undefined || joined === overQuota) && ports.every(isFree)) this.open(name);
+  }
+
   /** Those who have a chance now, the oldest first; each opening of a line where one place helps one Service gives one. */
   takeOpen(): readonly ServiceKey[] {
     if (this.#open.size === 0) return [];
@@ -77,6 +107,15 @@ export class WaitingList {
         chosen.set(waiter.key, waiter);
     this.#open.clear();
     return [...chosen.values()].sort(byAge).map(({ key }) => key);
+  }
+
+  /** @param stays lines in which it goes on waiting: its chance there is not passed on. */
+  #leave(waiter: Waiter, stays: readonly string[]): void {
+    for (const line of waiter.lines) {
+      this.#remove(line, waiter);
+      if (isForOne(line) && !stays.includes(line)) this.open(line);
+    }
+    for (const sharingKey of waiter.wouldShare.keys) this.#countSharing(sharingKey, waiter.wouldShare, -1);
   }
 
   #insert(line: string, waiter: Waiter): void {
@@ -90,6 +129,23 @@ export class WaitingList {
     waiters.splice(placeOf(waiters, waiter), 1);
     if (waiters.length === 0) this.#lines.delete(line);
   }
+
+  #countSharing(sharingKey: string, wouldShare: WouldShare, sign: 1 | -1): void {
+    const lines = this.#sharing.get(sharingKey) ?? new Map<string, SharingLine>();
+    const name = nameOf(sharingKey, wouldShare);
+    const { ports, overQuota } = wouldShare;
+    const line = lines.get(name) ?? { name, ports, overQuota, members: 0 };
+    line.members += sign;
+    if (line.members > 0) lines.set(name, line);
+    else lines.delete(name);
+    if (lines.size > 0) this.#sharing.set(sharingKey, lines);
+    else this.#sharing.delete(sharingKey);
+  }
+}
+
+/** In which line who would share under the key waits. */
+function nameOf(sharingKey: string, { ports, overQuota }: WouldShare): string {
+  return `sharing ${JSON.stringify([sharingKey, overQuota, ports])}`;
 }
 
 /** Index of the first that is not older. */

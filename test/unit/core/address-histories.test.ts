@@ -116,11 +116,13 @@ class History {
     }
     if (this.#roll(10) > 0) return;
     for (const key of this.#book.waiting()) {
-      // An address that others begin to share under its key is a chance that nobody is woken for.
-      if (this.#services.get(key)?.request.sharingKey !== undefined) continue;
       const before = this.#book.addressesOf(key);
       this.#allocate(key);
-      assert.deepEqual(this.#book.addressesOf(key), before, `I10: ${key} could be helped and nobody woke it`);
+      const now = this.#book.addressesOf(key);
+      // Who only prefers both families and waits for something else takes the second when asked, but does not wait for it.
+      const isSecond = this.#services.get(key)?.ipFamilyPolicy === 'PreferDualStack' && before.length === 1;
+      const same = isSecond ? now.filter((address) => before.includes(address)) : now;
+      assert.deepEqual(same, before, `I10: ${key} could be helped and nobody woke it`);
     }
   }
 
@@ -146,7 +148,7 @@ class History {
     const isMet =
       decision.unmet === undefined ||
       (has &&
-        /is not served for this Service|under another sharing key|no longer contains|, which gave /.test(
+        /is not served for this Service|under another sharing key, which stays|no longer contains|, which gave /.test(
           decision.unmet.message,
         ));
     if (before === undefined || isMet) this.#given.set(key, { addresses: decision.addresses, asked });
