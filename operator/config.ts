@@ -18,7 +18,7 @@ const configFile = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** Services of type LoadBalancer without a class are ours too. */
   claimUnclassed: z.boolean().default(false),
-  /** Addresses that no pool ever gives: CIDRs, ranges or single addresses, such as the cluster IP range or a gateway. */
+  /** Addresses that no pool ever gives: CIDRs, ranges or single addresses, such as a gateway. */
   neverAssign: z.array(addressRange).default([]),
   /** Other implementations whose annotations (addresses, pool, sharing key) are understood as ours. */
   aliases: z.array(z.enum(ALIAS_GROUPS)).default([]),

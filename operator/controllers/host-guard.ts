@@ -3,7 +3,7 @@ import type { AddressPool, AddressRange } from '../model/address-pool.ts';
 import { API_SERVER } from '../model/load-balanced-service.ts';
 import type { Cluster } from './ports.ts';
 
-/** Keeps the addresses of nodes, pods, directors, the API server and the configuration's list out of every pool. */
+/** Keeps the addresses of nodes, pods, directors, the API server, cluster IPs and the configuration's list out of every pool. */
 export class HostGuard {
   readonly #cluster: Cluster;
   readonly #neverAssign: readonly AddressRange[];
@@ -15,11 +15,16 @@ export class HostGuard {
     this.#neverAssign = neverAssign;
   }
 
-  /** Looks at nodes, directors and the API server again. @returns whether an address came or went. */
+  /** Looks at all of them again. @returns whether an address came or went. */
   refresh(): boolean {
     const directors = [...this.#cluster.directors()].flatMap((director) => (director.ok ? [director.value] : []));
-    const apiServer = this.#cluster.endpoints(API_SERVER);
-    this.#hosts = hostAddresses(this.#cluster.nodes(), directors, apiServer, this.#neverAssign);
+    this.#hosts = hostAddresses({
+      nodes: this.#cluster.nodes(),
+      directors,
+      apiServer: this.#cluster.endpoints(API_SERVER),
+      serviceRanges: this.#cluster.serviceRanges(),
+      neverAssign: this.#neverAssign,
+    });
     const before = this.#print;
     this.#print = this.#hosts.map(({ range, owner }) => `${range.first}-${range.last} ${owner}`).join();
     return this.#print !== before;

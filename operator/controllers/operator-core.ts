@@ -46,7 +46,7 @@ export interface OperatorParts {
   /** Services that show an address of a pool, written by another implementation, keep it when they may have it. */
   readonly adoptIngress?: boolean;
   readonly laneTiming?: LaneTiming;
-  /** Addresses that no pool ever gives: the cluster IP range, gateways. */
+  /** Addresses that no pool ever gives: gateways, and the cluster IP range where the API server does not tell it. */
   readonly neverAssign?: readonly AddressRange[];
 }
 
@@ -149,6 +149,9 @@ class OperatorCore implements Operator {
         this.#deaths.observe(this.#parts.cluster.nodes());
         this.#onHosts();
         this.#onNodes();
+        break;
+      case 'serviceRanges':
+        this.#onHosts();
         break;
       case 'pool':
         this.#onPool(event.name);

@@ -8,6 +8,7 @@ import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { PreflightCheck } from '../model/preflight-check.ts';
+import type { ServiceRanges } from '../model/service-ranges.ts';
 import type { DirectorStatus, PoolStatus, ServiceStatus } from '../model/status.ts';
 import type { VirtualServer, VirtualServerKey } from '../model/virtual-server.ts';
 
@@ -43,6 +44,8 @@ export interface Cluster {
   services(): Iterable<LoadBalancedService>;
   endpoints(key: ServiceKey): ServiceEndpoints;
   nodes(): Iterable<ClusterNode>;
+  /** Where cluster IPs are taken from; none when the API server does not tell. */
+  serviceRanges(): Iterable<ServiceRanges>;
   pool(name: string): Parsed<AddressPool> | undefined;
   pools(): Iterable<Parsed<AddressPool>>;
   /** Whether our finalizer stands on the pool. */
@@ -62,6 +65,7 @@ export type ClusterEvent =
   | { readonly kind: 'service'; readonly key: ServiceKey }
   | { readonly kind: 'endpoints'; readonly key: ServiceKey }
   | { readonly kind: 'nodes' }
+  | { readonly kind: 'serviceRanges' }
   | { readonly kind: 'pool'; readonly name: string }
   | { readonly kind: 'director'; readonly name: string }
   | { readonly kind: 'secret'; readonly name: string }

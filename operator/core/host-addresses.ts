@@ -5,22 +5,35 @@ import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Director } from '../model/director.ts';
 import { addressToNumber, familyOf, type IpAddress } from '../model/ip-address.ts';
 import type { ServiceEndpoints } from '../model/load-balanced-service.ts';
+import type { ServiceRanges } from '../model/service-ranges.ts';
 import { usableRanges } from './usable-ranges.ts';
 
-/** Addresses that somebody has already: a VIP on one of them would take that machine's traffic away. */
+/** Addresses that somebody has already: a VIP on one of them would take traffic away from there. */
 export interface HostAddresses {
   readonly range: AddressRange;
   /** Whose they are, as a phrase: `node node-1`. */
   readonly owner: string;
 }
 
-/** Everything in a cluster that has addresses of its own: nodes and their pods, directors, the API server, and what the configuration names. */
-export function hostAddresses(
-  nodes: Iterable<ClusterNode>,
-  directors: Iterable<Director>,
-  apiServer: Pick<ServiceEndpoints, 'groups'>,
-  neverAssign: readonly AddressRange[],
-): readonly HostAddresses[] {
+/** Everything in a cluster that has addresses of its own. */
+export interface AddressOwners {
+  readonly nodes: Iterable<ClusterNode>;
+  readonly directors: Iterable<Director>;
+  readonly apiServer: Pick<ServiceEndpoints, 'groups'>;
+  /** Where the cluster takes its cluster IPs from: kube-proxy answers for each of them on every node. */
+  readonly serviceRanges: Iterable<ServiceRanges>;
+  /** What the configuration names. */
+  readonly neverAssign: readonly AddressRange[];
+}
+
+/** The addresses of nodes and their pods, directors, the API server, of cluster IPs, and what the configuration names. */
+export function hostAddresses({
+  nodes,
+  directors,
+  apiServer,
+  serviceRanges,
+  neverAssign,
+}: AddressOwners): readonly HostAddresses[] {
   const hosts: HostAddresses[] = neverAssign.map((range) => ({ range, owner: 'neverAssign in the configuration' }));
   for (const { name, internalIPs, externalIPs, podRanges } of nodes) {
     for (const address of [...internalIPs, ...externalIPs])
@@ -31,6 +44,9 @@ export function hostAddresses(
   for (const { name, address } of directors) hosts.push({ range: single(address), owner: `director ${name}` });
   for (const { endpoints } of apiServer.groups)
     for (const { address } of endpoints) hosts.push({ range: single(address), owner: 'the API server' });
+  for (const { name, cidrs } of serviceRanges)
+    for (const cidr of cidrs)
+      hosts.push({ range: parseAddressRange(cidr) as AddressRange, owner: `ServiceCIDR ${name}` });
   return hosts;
 }
 

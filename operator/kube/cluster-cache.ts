@@ -7,6 +7,7 @@ import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import { API_GROUP, API_VERSION, POOL_FINALIZER } from '../model/names.ts';
 import type { Parsed } from '../model/parsed.ts';
+import type { ServiceRanges } from '../model/service-ranges.ts';
 import type { AliasGroup } from './alias-annotations.ts';
 import type { ApiClient, Query } from './api-client.ts';
 import { DepartedServices } from './departed-services.ts';
@@ -18,6 +19,7 @@ import { parseLoadBalancerPool } from './parse-load-balancer-pool.ts';
 import { parseNode } from './parse-node.ts';
 import { parseHeld } from './parse-pool-allocation.ts';
 import { parseService } from './parse-service.ts';
+import { parseServiceCidr } from './parse-service-cidr.ts';
 import { missingSecret, parseSshSecret, SSH_SECRET_TYPE } from './parse-ssh-secret.ts';
 import { createReflector, type ObjectChange, type Reflector } from './reflector.ts';
 
@@ -81,6 +83,7 @@ class WatchedCluster implements ClusterCache {
   readonly #slices: Reflector<SliceEndpoints>;
   readonly #endpoints = new EndpointIndex();
   readonly #nodes: Reflector<ClusterNode>;
+  readonly #serviceRanges: Reflector<ServiceRanges>;
   readonly #namespaces: Reflector<LabelSet>;
   readonly #pools: Reflector<OwnObject<AddressPool>>;
   readonly #directors: Reflector<OwnObject<Director>>;
@@ -120,6 +123,12 @@ class WatchedCluster implements ClusterCache {
         if (!isDeepStrictEqual(change.before, change.now)) this.#emit({ kind: 'nodes' });
       },
     );
+    this.#serviceRanges = this.#reflect(
+      '/apis/networking.k8s.io/v1/servicecidrs',
+      parseServiceCidr,
+      this.#whenDifferent(() => ({ kind: 'serviceRanges' })),
+      { since: 'Kubernetes 1.33' },
+    );
     this.#namespaces = this.#reflect(
       '/api/v1/namespaces',
       ({ metadata }) => metadata.labels ?? {},
@@ -146,6 +155,7 @@ class WatchedCluster implements ClusterCache {
       this.#services,
       this.#slices,
       this.#nodes,
+      this.#serviceRanges,
       this.#namespaces,
       this.#pools,
       this.#directors,
@@ -183,6 +193,10 @@ class WatchedCluster implements ClusterCache {
 
   nodes(): Iterable<ClusterNode> {
     return this.#nodes.values();
+  }
+
+  serviceRanges(): Iterable<ServiceRanges> {
+    return this.#serviceRanges.values();
   }
 
   pool(name: string): Parsed<AddressPool> | undefined {
@@ -234,7 +248,7 @@ class WatchedCluster implements ClusterCache {
     path: string,
     parse: (object: KubeObject) => T | undefined,
     onChange: (change: ObjectChange<T>) => void,
-    more: { query?: Query; metadataOnly?: boolean; onListed?: () => void } = {},
+    more: { query?: Query; metadataOnly?: boolean; since?: string; onListed?: () => void } = {},
   ): Reflector<T> {
     const { api, clock, log } = this.#options;
     return createReflector({

@@ -21,6 +21,11 @@ export interface ReflectorOptions<T> {
   readonly query?: Query;
   /** Ask for PartialObjectMetadata instead of whole objects. */
   readonly metadataOnly?: boolean;
+  /**
+   * The first version of the API server that serves the collection, for people: one that answers 404 to the first list has nothing of it, which is
+   * said once and looked at again each hour. Without it 404 is a failure like any other.
+   */
+  readonly since?: string;
   readonly clock: Clock;
   readonly log: Log;
   /** The only thing kept of an object; undefined when it is of no interest. */
@@ -54,6 +59,8 @@ const LONGEST_BACKOFF_MS = 30_000;
 const LONGEST_RETRY_AFTER_MS = 120_000;
 /** The API server sends a bookmark about once a minute: a watch silent for longer is dead, whatever TCP believes. */
 const IDLE_LIMIT_MS = 80_000;
+/** An API server may be replaced by a newer one while we run. */
+const NOT_SERVED_MS = 3_600_000;
 /** A watch that cannot be resumed this often in a row is replaced by a new list. */
 const WATCH_FAILURES_BEFORE_LIST = 5;
 
@@ -65,6 +72,8 @@ interface Entry<T> {
 
 /** How one watch ended: resume it from where it was, list again, or count a failure. */
 type WatchEnd = { readonly kind: 'resume' } | { readonly kind: 'list' } | Failure;
+/** How a list ended: as a watch may, or there is no such collection. */
+type ListEnd = WatchEnd | { readonly kind: 'not served' };
 type Failure = { readonly kind: 'failure'; readonly cause: string; readonly retryAfterMs?: number };
 
 /**
@@ -85,6 +94,8 @@ class ListWatch<T> implements Reflector<T> {
   /** Failures, and answers that the version asked for has expired, since something last went well. */
   #failures = 0;
   #expired = 0;
+  /** Whether the API server has the collection; undefined before it has answered. */
+  #served: boolean | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -122,7 +133,19 @@ class ListWatch<T> implements Reflector<T> {
         if (this.#expired > 1) await this.#backOff({ kind: 'failure', cause: `${this.#options.path}: expired (410)` });
       }
       if (end.kind === 'failure') await this.#backOff(end);
+      if (end.kind === 'not served') await this.#doWithout();
     }
+  }
+
+  /** Of an older API server that does not know the collection nothing is left to read. */
+  async #doWithout(): Promise<void> {
+    const { clock, log, path, since } = this.#options;
+    if (this.#served === undefined) {
+      this.#served = false;
+      log.info('The API server does not serve a resource that is not needed; it is done without', { path, since });
+      this.#takeOver(new Map());
+    }
+    await abortableSleep(clock, NOT_SERVED_MS, this.#stopping.signal);
   }
 
   get #stopped(): boolean {
@@ -145,8 +168,8 @@ class ListWatch<T> implements Reflector<T> {
   }
 
   /** Lists all pages into a new store and takes it over only when it is complete: a partial view never deletes. */
-  async #list(): Promise<WatchEnd> {
-    const { api, path, query, metadataOnly } = this.#options;
+  async #list(): Promise<ListEnd> {
+    const { api, path, query, metadataOnly, since } = this.#options;
     const listed = new Map<string, Entry<T>>();
     let continueToken = '';
     do {
@@ -160,6 +183,7 @@ class ListWatch<T> implements Reflector<T> {
       if (!answer.ok) {
         // The pages still to come belong to a snapshot that the server has compacted away: begin again, at once.
         if (answer.status === 410 && continueToken !== '') return { kind: 'list' };
+        if (answer.status === 404 && since !== undefined && this.#served !== true) return { kind: 'not served' };
         return failure(answer);
       }
       const list = asRecord(answer.body);
@@ -172,6 +196,7 @@ class ListWatch<T> implements Reflector<T> {
       return { kind: 'failure', cause: `GET ${path}: the answer is not a list (it has no resourceVersion)` };
     }
     this.#failures = 0;
+    this.#served = true;
     this.#takeOver(listed);
     return { kind: 'resume' };
   }

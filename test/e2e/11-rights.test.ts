@@ -15,6 +15,7 @@ describe('the rights of the operator', function () {
     ['patch', 'services/status', '--all-namespaces'],
     ['watch', 'endpointslices.discovery.k8s.io', '--all-namespaces'],
     ['watch', 'nodes'],
+    ['watch', 'servicecidrs.networking.k8s.io'],
     ['update', 'leases.coordination.k8s.io', '-n', OPERATOR_NAMESPACE],
     ['create', 'events.events.k8s.io', '--all-namespaces'],
   ];

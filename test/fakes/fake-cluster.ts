@@ -5,6 +5,7 @@ import type { ClusterNode } from '../../operator/model/cluster-node.ts';
 import type { Director } from '../../operator/model/director.ts';
 import type { LabelSet } from '../../operator/model/labels.ts';
 import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+import type { ServiceRanges } from '../../operator/model/service-ranges.ts';
 import type { PoolStatus } from '../../operator/model/status.ts';
 import { endpoints } from '../builders/a-service.ts';
 
@@ -16,6 +17,7 @@ export class FakeApi {
   readonly services = new Map<ServiceKey, LoadBalancedService>();
   readonly endpoints = new Map<ServiceKey, ServiceEndpoints>();
   readonly nodes = new Map<string, ClusterNode>();
+  readonly serviceRanges = new Map<string, ServiceRanges>();
   readonly pools = new Map<string, Parsed<AddressPool>>();
   readonly directors = new Map<string, Parsed<Director>>();
   readonly namespaces = new Map<string, LabelSet>();
@@ -94,6 +96,16 @@ export class FakeApi {
   deleteNode(name: string): void {
     this.nodes.delete(name);
     this.#tell({ kind: 'nodes' });
+  }
+
+  putServiceRanges(ranges: ServiceRanges): void {
+    this.serviceRanges.set(ranges.name, ranges);
+    this.#tell({ kind: 'serviceRanges' });
+  }
+
+  deleteServiceRanges(name: string): void {
+    this.serviceRanges.delete(name);
+    this.#tell({ kind: 'serviceRanges' });
   }
 
   putPool(pool: Parsed<AddressPool>): void {
@@ -183,6 +195,7 @@ export class FakeCluster implements Cluster, DirectorKeys {
   readonly #services = new Map<ServiceKey, LoadBalancedService>();
   readonly #endpoints = new Map<ServiceKey, ServiceEndpoints>();
   readonly #nodes = new Map<string, ClusterNode>();
+  readonly #serviceRanges = new Map<string, ServiceRanges>();
   readonly #pools = new Map<string, Parsed<AddressPool>>();
   readonly #directors = new Map<string, Parsed<Director>>();
   readonly #namespaces = new Map<string, LabelSet>();
@@ -204,10 +217,11 @@ export class FakeCluster implements Cluster, DirectorKeys {
 
   /** Lists everything and begins to watch. */
   sync(): void {
-    const { services, endpoints, nodes, pools, directors, namespaces, secrets } = this.#api;
+    const { services, endpoints, nodes, serviceRanges, pools, directors, namespaces, secrets } = this.#api;
     copy(services, this.#services);
     copy(endpoints, this.#endpoints);
     copy(nodes, this.#nodes);
+    copy(serviceRanges, this.#serviceRanges);
     copy(pools, this.#pools);
     copy(directors, this.#directors);
     copy(namespaces, this.#namespaces);
@@ -245,6 +259,9 @@ export class FakeCluster implements Cluster, DirectorKeys {
   }
   nodes(): Iterable<ClusterNode> {
     return this.#nodes.values();
+  }
+  serviceRanges(): Iterable<ServiceRanges> {
+    return this.#serviceRanges.values();
   }
   pool(name: string): Parsed<AddressPool> | undefined {
     return this.#pools.get(name);
@@ -296,6 +313,10 @@ export class FakeCluster implements Cluster, DirectorKeys {
       case 'nodes': {
         const nodes = new Map(api.nodes);
         return () => copy(nodes, this.#nodes);
+      }
+      case 'serviceRanges': {
+        const ranges = new Map(api.serviceRanges);
+        return () => copy(ranges, this.#serviceRanges);
       }
       case 'synced':
         return () => undefined;

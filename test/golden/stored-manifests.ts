@@ -5,6 +5,7 @@ import { parseEndpointSlice, type SliceEndpoints } from '../../operator/kube/par
 import { parseLoadBalancerPool } from '../../operator/kube/parse-load-balancer-pool.ts';
 import { parseNode } from '../../operator/kube/parse-node.ts';
 import { parseService, parseServiceStatus, type ServiceSelection } from '../../operator/kube/parse-service.ts';
+import { parseServiceCidr } from '../../operator/kube/parse-service-cidr.ts';
 import { type ServiceKey, serviceKey } from '../../operator/model/load-balanced-service.ts';
 import { LOAD_BALANCER_CLASS } from '../../operator/model/names.ts';
 import type { World } from '../builders/a-world.ts';
@@ -49,6 +50,7 @@ export class StoredManifests {
     else if (kind === 'Director') api.putDirector(parseDirector(this.#object(object, merged)));
     else if (kind === 'Node')
       api.putNode(parseNode(this.#object(object, merged), api.nodes.get(id)?.hasBeenReady === true));
+    else if (kind === 'ServiceCIDR') api.putServiceRanges(parseServiceCidr(this.#object(object, merged)));
     else if (kind === 'EndpointSlice') this.#replaceSlice(object, parseEndpointSlice(this.#object(object, merged)));
     else if (kind === 'Service') this.#applyService(object, merged);
     else throw new Error(`a golden case applies ${kind}, which nothing here stores`);
@@ -65,6 +67,7 @@ export class StoredManifests {
       api.deletePool(id);
     } else if (kind === 'Director') api.deleteDirector(id);
     else if (kind === 'Node') api.deleteNode(id);
+    else if (kind === 'ServiceCIDR') api.deleteServiceRanges(id);
     else if (kind === 'EndpointSlice') this.#replaceSlice(object, undefined);
     else if (kind === 'Service') api.deleteService(keyOf(id));
     else throw new Error(`a golden case deletes ${kind}, which nothing here stores`);

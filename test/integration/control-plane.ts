@@ -30,6 +30,8 @@ export interface ControlPlaneOptions {
   readonly audited?: boolean;
 }
 
+/** From which the API server takes cluster IPs; none of them is ever a VIP. */
+export const SERVICE_RANGE = '198.18.128.0/17';
 const BINARY = new URL('../../.build/controlplane', import.meta.url).pathname;
 const READY_WITHIN_MS = 90_000;
 
@@ -111,7 +113,7 @@ function apiServerFlags(directory: string, etcdPort: number, port: number): stri
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${key}`,
     `--service-account-signing-key-file=${key}`,
-    '--service-cluster-ip-range=198.18.0.0/16',
+    `--service-cluster-ip-range=${SERVICE_RANGE}`,
     `--token-auth-file=${join(directory, 'tokens.csv')}`,
     '--authorization-mode=RBAC',
     '--bind-address=127.0.0.1',

@@ -12,7 +12,7 @@ import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { FINALIZER, LOAD_BALANCER_CLASS } from '../../../operator/model/names.ts';
 import { systemClock } from '../../../operator/observe/system-clock.ts';
 import { FakeLog } from '../../fakes/fake-log.ts';
-import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { type ControlPlane, SERVICE_RANGE, startControlPlane } from '../control-plane.ts';
 import { until } from '../until.ts';
 
 const SERVICES = '/api/v1/namespaces/default/services';
@@ -180,6 +180,16 @@ describe('the cluster cache on a real API server', function () {
     await until('the label is in the cache', () => cache.namespaceLabels('team')?.tier === 'gold');
     assert.ok(events.some((event) => event.kind === 'namespace' && event.name === 'team'));
     assert.equal(cache.namespaceLabels('no-such'), undefined);
+  });
+
+  it('reads from which ranges cluster IPs are taken', async () => {
+    const found = () => [...cache.serviceRanges()].map(({ name, cidrs }) => `${name}: ${cidrs.join()}`).sort();
+    await until('the range of the API server is in the cache', () => found().includes(`kubernetes: ${SERVICE_RANGE}`));
+    events.length = 0;
+    const object = { apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name: 'more' } };
+    await plane.kubectl(['apply', '-f', '-'], JSON.stringify({ ...object, spec: { cidrs: ['198.51.100.0/24'] } }));
+    await until('the second range is in the cache', () => found().includes('more: 198.51.100.0/24'));
+    assert.ok(events.some(({ kind }) => kind === 'serviceRanges'));
   });
 
   it('hands out private keys, and says why it cannot', async () => {

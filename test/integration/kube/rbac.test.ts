@@ -49,6 +49,7 @@ describe('the role that the operator is installed with', function () {
     cache.start();
     await until('the cache has read everything', () => cache.synced());
     assert.ok(cache.service(WEB) && cache.pool('public')?.ok && cache.director('front-1')?.ok);
+    await until('the service range is read', () => [...cache.serviceRanges()].length > 0);
     assert.deepEqual(
       log.lines.filter(({ level }) => level !== 'info'),
       [],

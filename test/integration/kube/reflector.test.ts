@@ -190,6 +190,58 @@ describe('the reflector against a server that misbehaves', function () {
     assert.ok(log.lines.some(({ fields }) => /expired \(410\)/.test(String(fields.cause))));
   });
 
+  describe('that is older than the collection', () => {
+    const NOT_FOUND: Fault = { kind: 'status', code: 404 };
+    const DONE_WITHOUT = 'The API server does not serve a resource that is not needed; it is done without';
+    const told = () => log.lines.map(({ level, message }) => `${level} ${message}`);
+
+    /** @param factor how much faster the clock runs. */
+    async function begin(factor: number): Promise<void> {
+      await reflector.stop();
+      reflector = createReflector<string>({
+        api,
+        path: PATH,
+        since: 'Kubernetes 1.33',
+        clock: new HurriedClock(factor),
+        log,
+        parse: ({ metadata, value }) => `${metadata.name}=${String(value)}`,
+        onChange: ({ before, now }: ObjectChange<string>) => changes.push(`${before ?? ''}>${now ?? ''}`),
+      });
+      await started();
+    }
+
+    it('is done without: that is said once, and it is not asked again and again', async () => {
+      server.fail(LIST, NOT_FOUND, Number.POSITIVE_INFINITY);
+      await begin(100);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.deepEqual([...reflector.values()], []);
+      assert.deepEqual(told(), [`info ${DONE_WITHOUT}`]);
+      assert.equal(server.requests.length, 1);
+    });
+
+    it('is read when a newer one has taken its place, hours later', async () => {
+      put('a', 1);
+      server.fail(LIST, NOT_FOUND, 3);
+      await begin(100_000);
+      await holds(['a=1']);
+      assert.deepEqual(changes, ['>a=1']);
+      assert.equal(told().filter((line) => line === `info ${DONE_WITHOUT}`).length, 1);
+    });
+
+    it('takes nothing away: what was served before stays', async () => {
+      put('a', 1);
+      await begin(100);
+      await until('the watch is open', () => server.openWatches === 1);
+      server.fail(LIST, NOT_FOUND, 2);
+      server.fail(WATCH, { kind: 'status', code: 410 });
+      server.resetConnections();
+      put('b', 1);
+      await holds(['a=1', 'b=1']);
+      assert.ok(!changes.includes('a=1>'));
+      assert.ok(!told().includes(`info ${DONE_WITHOUT}`));
+    });
+  });
+
   const moments: [string, () => void, () => boolean][] = [
     ['during a list', () => server.fail(LIST, { kind: 'silence' }), () => server.requests.length === 1],
     [

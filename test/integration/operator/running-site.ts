@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const NAMESPACE = 'ipvs-system';
 const GROUP = 'ipvs-operator.io/v1alpha1';
 /** Room for 65,536 VIPs in a range that nothing routes. */
-const VIPS = '198.18.0.0/16';
+const VIPS = '198.18.0.0/17';
 
 /**
  * The whole product on real parts, without a network of its own: etcd and kube-apiserver, the operator's own process, and two directors, each

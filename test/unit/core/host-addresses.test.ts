@@ -17,7 +17,15 @@ const NODE = aNode({
 const API_SERVER = {
   groups: [{ ports: [], endpoints: [{ address: '192.0.2.10' as IpAddress, state: 'ready' as const }], silent: [] }],
 };
-const HOSTS = hostAddresses([NODE], [aDirector()], API_SERVER, [aRange('198.18.0.0/17')]);
+const HOSTS = hostAddresses({
+  nodes: [NODE],
+  directors: [aDirector()],
+  apiServer: API_SERVER,
+  serviceRanges: [
+    { name: 'kubernetes', cidrs: ['198.18.160.0/24', '2001:db8:f::/112'] as unknown as readonly CidrRange[] },
+  ],
+  neverAssign: [aRange('198.18.0.0/17')],
+});
 
 describe('addresses that hosts have', () => {
   const rows: readonly (readonly [what: string, addresses: readonly string[], left: readonly string[]])[] = [
@@ -28,6 +36,8 @@ describe('addresses that hosts have', () => {
     ['the address of a director', ['192.0.2.11-192.0.2.12'], ['192.0.2.12']],
     ['the address of the API server', ['192.0.2.9-192.0.2.10'], ['192.0.2.9']],
     ['addresses of the configuration', ['198.18.127.0-198.18.128.0'], ['198.18.128.0']],
+    ['cluster IPs', ['198.18.159.255-198.18.161.0'], ['198.18.159.255', '198.18.161.0']],
+    ['cluster IPs of IPv6', ['2001:db8:f::ffff-2001:db8:f::1:0'], ['2001:db8:f::1:0']],
     ['an IPv6 address', ['2001:db8::11'], []],
     ['one behind an IPv4 range', ['192.0.2.1', '2001:db8::10-2001:db8::11'], ['192.0.2.1', '2001:db8::10']],
   ];
@@ -43,7 +53,7 @@ describe('addresses that hosts have', () => {
     assert.equal(
       describeTaken(taken),
       '198.18.0.0-198.18.127.255 belongs to neverAssign in the configuration, 203.0.113.11 belongs to node node-1 and 198.51.100.1 ' +
-        'belongs to node node-1, and 2 more. These addresses are never given to a Service. Take them out of spec.addresses, or list ' +
+        'belongs to node node-1, and 3 more. These addresses are never given to a Service. Take them out of spec.addresses, or list ' +
         'them in spec.excludedAddresses.',
     );
   });
