@@ -120,18 +120,29 @@ func (j *job) keysOf(change plan.Change) []wire.Key {
 	return keys
 }
 
+// describeChanges makes one text of all sentences, and cuts it: they are tens of thousands, and live and end together.
 func describeChanges(changes []plan.Change) []wire.Change {
-	described := make([]wire.Change, 0, len(changes))
+	described := make([]wire.Change, len(changes))
+	ends := make([]int, len(changes))
+	text := make([]byte, 0, sentenceBytes*len(changes))
 	object, of := "", plan.Identity{}
 	for index := range changes {
 		change := &changes[index]
 		if identity := change.OfObject(); object == "" || identity != of {
 			object, of = change.Object(), identity
 		}
-		described = append(described, wire.Change{Kind: string(change.Kind), Object: object, Sentence: change.SentenceAbout(object)})
+		text = change.AppendSentence(text, object)
+		described[index], ends[index] = wire.Change{Kind: string(change.Kind), Object: object}, len(text)
+	}
+	sentences, start := string(text), 0
+	for index, end := range ends {
+		described[index].Sentence, start = sentences[start:end], end
 	}
 	return described
 }
+
+// sentenceBytes is about what one takes.
+const sentenceBytes = 80
 
 func appendNew(keys []wire.Key, more ...wire.Key) []wire.Key {
 	for _, key := range more {

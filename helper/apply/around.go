@@ -31,7 +31,10 @@ func (a *around) refuse(class wire.Class, object string, err error) {
 
 // complete puts it all into the answer, in the order in which it was done.
 func (a *around) complete(result *wire.ApplyResult) {
-	result.Changes = append(append(append([]wire.Change{}, a.before...), result.Changes...), a.after...)
+	if len(a.before) > 0 {
+		result.Changes = append(append([]wire.Change{}, a.before...), result.Changes...)
+	}
+	result.Changes = append(result.Changes, a.after...)
 	result.Errors = append(result.Errors, a.errors...)
 	result.Failed = appendNew(result.Failed, a.failed...)
 	result.Writes += a.writes

@@ -149,7 +149,7 @@ func fenced(sent, highest wire.Fence) *wire.Error {
 // parse validates what was sent and holds it against the policy. What does not pass is reported, and left as it is.
 func (j *job) parse(now drain.Moment) {
 	j.request = plan.Request{Owner: j.grant.Owner, Now: now, Interface: j.sent.Interface, All: j.sent.Scope == wire.ScopeAll}
-	times := map[wire.Key]int{}
+	times := make(map[wire.Key]int, len(j.sent.VirtualServers))
 	for _, sent := range j.sent.VirtualServers {
 		times[sent.Key]++
 	}

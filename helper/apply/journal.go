@@ -95,7 +95,7 @@ func journalFailure(err error) *wire.Error {
 // accepted is what of the request goes into the journal.
 func (j *job) accepted() journal.Told {
 	told := journal.Told{Fence: j.sent.Fence, All: j.request.All, Interface: j.sent.Interface, Host: j.acceptedHost(),
-		Put: map[ipvs.ServiceKey][]byte{}, Keep: map[ipvs.ServiceKey]bool{}}
+		Put: make(map[ipvs.ServiceKey][]byte, len(j.request.Desired)), Keep: map[ipvs.ServiceKey]bool{}}
 	for _, key := range j.request.Kept {
 		told.Keep[key] = true
 	}

@@ -60,7 +60,7 @@ func (t *tally) update(e *Engine, j *job) error {
 }
 
 func (t *tally) rebuild(seen view, owned plan.Ownership, ranges []netip.Prefix) {
-	*t = tally{known: true, ranges: ranges, entries: map[ipvs.ServiceKey]entry{}, orphans: map[ipvs.ServiceKey]bool{}, foreign: seen.foreign}
+	*t = tally{known: true, ranges: ranges, entries: make(map[ipvs.ServiceKey]entry, len(seen.VirtualServers)), orphans: map[ipvs.ServiceKey]bool{}, foreign: seen.foreign}
 	for _, virtualServer := range seen.VirtualServers {
 		t.count(virtualServer, owned)
 	}

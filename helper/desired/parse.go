@@ -72,7 +72,8 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 		return table.VirtualServer{}, err
 	}
 	destinations := make([]ipvs.Destination, 0, len(sent.RealServers))
-	for _, realServer := range sent.RealServers {
+	for index := range sent.RealServers {
+		realServer := &sent.RealServers[index]
 		destination, err := parseRealServer(key, realServer)
 		if err != nil {
 			return table.VirtualServer{}, fmt.Errorf("real server %s: %w", describe(realServer.Address, realServer.Port), err)
@@ -167,7 +168,7 @@ const maxPersistenceSeconds = 31 * 24 * 3600
 // maxDrainSeconds is a day: what has not ended by then is not waiting to end.
 const maxDrainSeconds = 24 * 3600
 
-func parseRealServer(key ipvs.ServiceKey, sent wire.RealServer) (ipvs.Destination, error) {
+func parseRealServer(key ipvs.ServiceKey, sent *wire.RealServer) (ipvs.Destination, error) {
 	address, err := parseAddress(sent.Address)
 	if err != nil {
 		return ipvs.Destination{}, err
@@ -272,10 +273,15 @@ func parseProtocol(text string) (ipvs.Protocol, error) {
 }
 
 func parseForwardingMethod(text string) (ipvs.ForwardingMethod, error) {
-	for _, method := range []ipvs.ForwardingMethod{ipvs.DirectRouting, ipvs.Masquerading, ipvs.Tunneling, ipvs.Local} {
-		if method.String() == text {
-			return method, nil
-		}
+	switch text {
+	case "DirectRouting":
+		return ipvs.DirectRouting, nil
+	case "Masquerading":
+		return ipvs.Masquerading, nil
+	case "Tunneling":
+		return ipvs.Tunneling, nil
+	case "Local":
+		return ipvs.Local, nil
 	}
 	return 0, fmt.Errorf("forwarding method %q is unknown: use DirectRouting, Masquerading, Tunneling or Local", text)
 }
@@ -285,6 +291,9 @@ func parseAddress(text string) (netip.Addr, error) {
 	address, err := netip.ParseAddr(text)
 	if err != nil || address.Zone() != "" || address.Is4In6() {
 		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 or IPv6 address", text)
+	}
+	if address.Is4() { // has one spelling only that ParseAddr takes
+		return address, nil
 	}
 	var room [64]byte
 	if string(address.AppendTo(room[:0])) != text {

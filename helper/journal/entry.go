@@ -28,6 +28,9 @@ type Entry struct {
 
 // Sent is the virtual server as it was sent. The error is a sentence: it was written by a helper that we do not understand.
 func (e *Entry) Sent() (wire.VirtualServer, error) {
+	if sent, isPlain := wire.DecodeVirtualServer(e.raw); isPlain {
+		return sent, nil
+	}
 	var sent wire.VirtualServer
 	decoder := json.NewDecoder(bytes.NewReader(e.raw))
 	decoder.DisallowUnknownFields()

@@ -60,6 +60,7 @@ func encodeWhole(owner string, state State) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	lines.text.Grow(state.length())
 	for _, key := range state.Keys() {
 		if err := lines.put(key, state.InterfaceOf(key.Address), state.Entries[key].raw); err != nil {
 			return nil, err
@@ -71,6 +72,18 @@ func encodeWhole(owner string, state State) ([]byte, error) {
 		}
 	}
 	return lines.text.Bytes(), nil
+}
+
+// lineBytes is more than a line takes beside the virtual server and its interface.
+const lineBytes = 64
+
+// length is about that of the state's lines.
+func (s State) length() int {
+	length := 0
+	for key, entry := range s.Entries {
+		length += len(entry.raw) + len(s.interfaces[key.Address]) + lineBytes
+	}
+	return length
 }
 
 type payloadLines struct{ text bytes.Buffer }
@@ -92,7 +105,7 @@ func (l *payloadLines) put(key ipvs.ServiceKey, interfaceName string, raw []byte
 	if strings.ContainsAny(interfaceName, "\t\n") || bytes.IndexByte(raw, '\t') >= 0 || bytes.IndexByte(raw, '\n') >= 0 {
 		return fmt.Errorf("%s on interface %q cannot be written into one line", key, interfaceName)
 	}
-	l.text.Grow(len(raw) + len(interfaceName) + 64)
+	l.text.Grow(len(raw) + len(interfaceName) + lineBytes)
 	for _, part := range []string{"+\t", key.String(), "\t", interfaceName, "\t"} {
 		l.text.WriteString(part)
 	}

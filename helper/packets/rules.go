@@ -69,7 +69,8 @@ func Parse(key ipvs.ServiceKey, sent wire.PacketRules, realServers []ipvs.Destin
 	if sent.MSSClamp != 0 && key.Protocol != ipvs.TCP {
 		return Rules{}, fmt.Errorf("mssClamp works with TCP only, not with %s", key.Protocol)
 	}
-	for _, realServer := range realServers {
+	for index := range realServers {
+		realServer := &realServers[index]
 		if sent.Masquerade && realServer.ForwardingMethod != ipvs.Masquerading {
 			return Rules{}, fmt.Errorf("masquerade works with forwarding method Masquerading only: real server %s has %s", realServer.DestinationKey, realServer.ForwardingMethod)
 		}

@@ -108,7 +108,7 @@ func (c *Change) SentenceAbout(object string) string {
 	case DeleteVirtualServer:
 		return "delete virtual server " + object
 	case AddRealServer:
-		return c.sentenceOfNewRealServer(object)
+		return string(c.appendNewRealServer(nil, object))
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, object, describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
@@ -135,10 +135,17 @@ func (c *Change) SentenceAbout(object string) string {
 	return string(c.Kind)
 }
 
-// sentenceOfNewRealServer is made at once: a full load has tens of thousands of them.
-func (c *Change) sentenceOfNewRealServer(object string) string {
-	var room [160]byte
-	text := append(room[:0], "add real server "...)
+// AppendSentence is SentenceAbout behind what is there.
+func (c *Change) AppendSentence(text []byte, object string) []byte {
+	if c.Kind == AddRealServer {
+		return c.appendNewRealServer(text, object)
+	}
+	return append(text, c.SentenceAbout(object)...)
+}
+
+// appendNewRealServer is without fmt where it can: a full load has tens of thousands of them.
+func (c *Change) appendNewRealServer(text []byte, object string) []byte {
+	text = append(text, "add real server "...)
 	text = netip.AddrPortFrom(c.Destination.Address, c.Destination.Port).AppendTo(text)
 	text = strconv.AppendUint(append(text, " weight "...), uint64(c.Destination.Weight), 10)
 	if c.Destination.ForwardingMethod != ipvs.DirectRouting {
@@ -147,7 +154,7 @@ func (c *Change) sentenceOfNewRealServer(object string) string {
 	if c.Destination.UpperThreshold != 0 {
 		text = fmt.Appendf(text, " thresholds %d/%d", c.Destination.UpperThreshold, c.Destination.LowerThreshold)
 	}
-	return string(append(append(text, " to "...), object...))
+	return append(append(text, " to "...), object...)
 }
 
 func describeService(service ipvs.Service) string {

@@ -55,6 +55,9 @@ func (p *planner) takeBack(wanted table.VirtualServer, before, destination *ipvs
 // settleDrains goes on with the drains that are known, of the virtual servers that the request is about. Only Settle ends
 // them: an apply that is repeated, or tried dry, has nothing to do however late it is.
 func (p *planner) settleDrains() {
+	if len(p.owned.Drains) == 0 {
+		return
+	}
 	wanted := map[ipvs.ServiceKey]table.VirtualServer{}
 	for _, virtualServer := range p.request.Desired {
 		if p.desired[virtualServer.ServiceKey] {

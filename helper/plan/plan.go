@@ -119,7 +119,7 @@ type planner struct {
 // Make compares and decides. The order of Desired, and of real servers in it, does not matter.
 func Make(request Request, owned Ownership, observed Observed, limits Limits) Plan {
 	p := &planner{request: request, owned: owned, observed: observed, limits: limits,
-		plan: Plan{Draining: map[drain.Key]drain.Term{}}, deleted: map[ipvs.ServiceKey]bool{}, desired: map[ipvs.ServiceKey]bool{}}
+		plan: Plan{Draining: map[drain.Key]drain.Term{}}, deleted: map[ipvs.ServiceKey]bool{}, desired: make(map[ipvs.ServiceKey]bool, len(request.Desired))}
 	sorted := inOrder(request.Desired)
 	p.makeRoom()
 	p.planDeletions()
@@ -215,9 +215,12 @@ func (p *planner) unwanted() []ipvs.ServiceKey {
 	if !p.request.All {
 		return slices.SortedFunc(slices.Values(p.request.Absent), ipvs.ServiceKey.Compare)
 	}
-	wanted := map[ipvs.ServiceKey]bool{}
-	for _, virtualServer := range p.request.Desired {
-		wanted[virtualServer.ServiceKey] = true
+	if len(p.observed.VirtualServers) == 0 {
+		return nil
+	}
+	wanted := make(map[ipvs.ServiceKey]bool, len(p.request.Desired))
+	for index := range p.request.Desired {
+		wanted[p.request.Desired[index].ServiceKey] = true
 	}
 	for _, key := range p.request.Kept {
 		wanted[key] = true

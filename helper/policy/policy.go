@@ -267,11 +267,15 @@ func (g Grant) Check(virtualServer table.VirtualServer) error {
 	if g.MaxRealServers > 0 && len(virtualServer.Destinations) > g.MaxRealServers {
 		return fmt.Errorf("policy rule owners.%s.maxRealServersPerVirtualServer (%d) forbids %d real servers", g.Owner, g.MaxRealServers, len(virtualServer.Destinations))
 	}
-	for _, destination := range virtualServer.Destinations {
+	for index := range virtualServer.Destinations {
+		destination := &virtualServer.Destinations[index]
 		if !contains(g.RealServers, destination.Address) {
 			return fmt.Errorf("policy rule owners.%s.realServers (%s) forbids real server %s", g.Owner, g.realServersText, destination.DestinationKey)
 		}
-		if method := destination.ForwardingMethod.String(); !g.anyForwarding && !slices.Contains(g.ForwardingMethods, method) {
+		if g.anyForwarding {
+			continue
+		}
+		if method := destination.ForwardingMethod.String(); !slices.Contains(g.ForwardingMethods, method) {
 			return fmt.Errorf("policy rule owners.%s.forwardingMethods (%s) forbids %s", g.Owner, strings.Join(g.ForwardingMethods, ", "), method)
 		}
 	}
@@ -279,5 +283,10 @@ func (g Grant) Check(virtualServer table.VirtualServer) error {
 }
 
 func contains(prefixes []netip.Prefix, address netip.Addr) bool {
-	return slices.ContainsFunc(prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
+	for index := range prefixes {
+		if prefixes[index].Contains(address) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -42,6 +43,22 @@ func TestSumDependsOnTheSetOnly(t *testing.T) {
 	}
 	if empty := new(Sum).String(); len(empty) != 32 {
 		t.Errorf("the hash of nothing is %q", empty)
+	}
+}
+
+// The text under the hash is the same in every version: directors whose helpers differ have equal hashes for equal tables.
+func TestDigestIsOfThisText(t *testing.T) {
+	v := sample(80, 1, 20)
+	v.Flags, v.Timeout, v.PrefixLength, v.PersistenceEngine = ipvs.FlagPersistent|ipvs.FlagScheduler2, 600, 24, "sip"
+	v.Destinations[1].ForwardingMethod, v.Destinations[1].UpperThreshold, v.Destinations[1].LowerThreshold = ipvs.Tunneling, 9, 5
+	v.Destinations[1].Tunnel = ipvs.Tunnel{Type: ipvs.TunnelGUE, Port: 6080}
+	for text, virtualServer := range map[string]VirtualServer{
+		"TCP 203.0.113.10:80 rr 0x11 600/24 \"sip\"\n192.0.2.1:80 0 1 0 0 ipip\n192.0.2.2:80 2 20 9 5 gue port 6080\n": v,
+		"TCP 203.0.113.10:443 rr 0x0 0/0 \"\"\n": sample(443),
+	} {
+		if Digest(virtualServer) != sha256.Sum256([]byte(text)) {
+			t.Errorf("not the hash of %q", text)
+		}
 	}
 }
 

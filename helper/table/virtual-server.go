@@ -3,7 +3,6 @@ package table
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -121,11 +120,16 @@ func Same(a, b VirtualServer) bool {
 // Digest is a hash over everything a user sets on a virtual server: equal exactly when Same.
 func Digest(v VirtualServer) [sha256.Size]byte {
 	service := comparableService(v.Service)
-	text := make([]byte, 0, 64+64*len(v.Destinations))
-	text = fmt.Appendf(text, "%s %s %#x %d/%d %q\n", v.ServiceKey, service.Scheduler, service.Flags, service.Timeout, service.PrefixLength, service.PersistenceEngine)
-	for _, destination := range v.Destinations {
+	var room [1 << 10]byte
+	text := append(append(room[:0], v.ServiceKey.String()...), ' ')
+	text = strconv.AppendUint(append(append(text, service.Scheduler...), " 0x"...), uint64(service.Flags), 16)
+	text = strconv.AppendUint(append(text, ' '), uint64(service.Timeout), 10)
+	text = strconv.AppendUint(append(text, '/'), uint64(service.PrefixLength), 10)
+	text = append(strconv.AppendQuote(append(text, ' '), service.PersistenceEngine), '\n')
+	for index := range v.Destinations {
+		destination := &v.Destinations[index]
 		text = netip.AddrPortFrom(destination.Address, destination.Port).AppendTo(text)
-		for _, number := range []uint32{uint32(destination.ForwardingMethod), destination.Weight, destination.UpperThreshold, destination.LowerThreshold} {
+		for _, number := range [...]uint32{uint32(destination.ForwardingMethod), destination.Weight, destination.UpperThreshold, destination.LowerThreshold} {
 			text = strconv.AppendUint(append(text, ' '), uint64(number), 10)
 		}
 		text = append(append(append(text, ' '), destination.Tunnel.String()...), '\n')

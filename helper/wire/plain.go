@@ -51,6 +51,13 @@ func decodePlain(body []byte) (Request, bool) {
 	return Request{ID: id, Apply: &apply}, true
 }
 
+// DecodeVirtualServer reads one virtual server likewise; false for what only encoding/json understands.
+func DecodeVirtualServer(text []byte) (VirtualServer, bool) {
+	p := &plain{text: string(text)}
+	v := p.virtualServer()
+	return v, p.ended()
+}
+
 // The fields of a key; those of a virtual server go on behind them.
 const (
 	addressField fields = 1 << iota

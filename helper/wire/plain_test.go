@@ -55,6 +55,24 @@ func TestPlainTakesWhatTheOperatorWrites(t *testing.T) {
 	}
 }
 
+// What the journal keeps is read back as it was sent.
+func TestPlainReadsVirtualServersOfTheJournal(t *testing.T) {
+	request, refusal := DecodeRequest([]byte(plainApply))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	for _, want := range request.Apply.VirtualServers {
+		text := want.Append(nil)
+		got, isPlain := DecodeVirtualServer(text)
+		if isPlain != (want.RealServers != nil) || isPlain && !reflect.DeepEqual(got, want) { // of none there is null, which is for encoding/json
+			t.Errorf("%s\nis read (%t) as %+v", text, isPlain, got)
+		}
+		if _, isPlain := DecodeVirtualServer(append(text, 'x')); isPlain {
+			t.Errorf("%s with something behind it is read", text)
+		}
+	}
+}
+
 func TestPlainLeavesTheRestToStepByStep(t *testing.T) {
 	for _, row := range [][2]string{
 		{`"id":7`, `"id":-7`}, {`"id":7`, `"id":7.0`}, {`"id":7`, `"id":07`}, {`"id":7`, `"id":7e0`}, {`"id":7`, `"id":null`}, {`"id":7`, `"id":1234567890123456789`},
