@@ -23,7 +23,8 @@ export interface ReflectorOptions<T> {
   readonly metadataOnly?: boolean;
   /**
    * The first version of the API server that serves the collection, for people: one that answers 404 to the first list has nothing of it, which is
-   * said once and looked at again each hour. Without it 404 is a failure like any other.
+   * said once and looked at again each hour; one that does not let us read it (403) is asked on, but nothing waits for it. Without it both are
+   * failures like any other.
    */
   readonly since?: string;
   readonly clock: Clock;
@@ -140,12 +141,17 @@ class ListWatch<T> implements Reflector<T> {
   /** Of an older API server that does not know the collection nothing is left to read. */
   async #doWithout(): Promise<void> {
     const { clock, log, path, since } = this.#options;
-    if (this.#served === undefined) {
-      this.#served = false;
+    if (this.#beginWithout())
       log.info('The API server does not serve a resource that is not needed; it is done without', { path, since });
-      this.#takeOver(new Map());
-    }
     await abortableSleep(clock, NOT_SERVED_MS, this.#stopping.signal);
+  }
+
+  /** @returns false when that was so before. */
+  #beginWithout(): boolean {
+    if (this.#served !== undefined) return false;
+    this.#served = false;
+    this.#takeOver(new Map());
+    return true;
   }
 
   get #stopped(): boolean {
@@ -183,7 +189,10 @@ class ListWatch<T> implements Reflector<T> {
       if (!answer.ok) {
         // The pages still to come belong to a snapshot that the server has compacted away: begin again, at once.
         if (answer.status === 410 && continueToken !== '') return { kind: 'list' };
-        if (answer.status === 404 && since !== undefined && this.#served !== true) return { kind: 'not served' };
+        if (since === undefined || this.#served === true) return failure(answer);
+        if (answer.status === 404) return { kind: 'not served' };
+        // A role that is older than the operator: everything else works on, and the log says what is missing until somebody mends it.
+        if (answer.status === 403) this.#beginWithout();
         return failure(answer);
       }
       const list = asRecord(answer.body);

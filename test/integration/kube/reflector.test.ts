@@ -228,6 +228,15 @@ describe('the reflector against a server that misbehaves', function () {
       assert.equal(told().filter((line) => line === `info ${DONE_WITHOUT}`).length, 1);
     });
 
+    it('holds nobody up when it may not be read, and is read when it may', async () => {
+      put('a', 1);
+      server.fail(LIST, { kind: 'status', code: 403 }, 3);
+      await begin(1_000);
+      assert.ok(reflector.hasSynced());
+      await holds(['a=1']);
+      assert.equal(told().filter((line) => line.startsWith('warn ')).length, 3);
+    });
+
     it('takes nothing away: what was served before stays', async () => {
       put('a', 1);
       await begin(100);
