@@ -90,8 +90,8 @@ test: packages build controlplane images .build/contract.test lint ## every test
 bench-latency: packages build controlplane images ## Service created → EXTERNAL-IP, change → kernel: median, p99, n
 	@test/lab/lab run -- $(NODE) test/bench/latency.ts
 
-bench-helper: packages dist/ipvs-helper images .build/bench-helper ## the helper against ipvsadm and a bare netlink loop, in a VM: ratios of medians
-	@$(NODE) test/lab/vm/run-in-vm.ts --kernel $(lastword $(KERNELS)) --memory 1024 --timeout 1700 \
+bench-helper: packages dist/ipvs-helper images .build/bench-helper ## the helper against ipvsadm and a bare netlink loop, in a VM, counted in instructions: ratios of medians
+	@$(NODE) test/lab/vm/run-in-vm.ts --kernel $(lastword $(KERNELS)) --memory 1024 --timeout 1700 --instruction-clock \
 		--file dist/ipvs-helper:/ipvs-helper --file .build/bench-helper:/bench-helper -- /bench-helper
 
 bench-scale: build controlplane ## requests, writes and latency with 100 and with 10,000 Services; a restart; memory
