@@ -88,22 +88,21 @@ function askByUdp(): Promise<string> {
   }).finally(() => socket.close());
 }
 
-function print(): void {
-  process.stdout.write(
-    `${JSON.stringify({ requests, failures, answersByHostname, slowestMs } satisfies LoopReport)}\n`,
-  );
+function print(written?: () => void): void {
+  const report: LoopReport = { requests, failures, answersByHostname, slowestMs };
+  process.stdout.write(`${JSON.stringify(report)}\n`, written);
 }
 
 const sending = setInterval(() => void request(), 1000 / Number(rate));
-const printing = setInterval(print, 100);
+const printing = setInterval(() => print(), 100);
 function end(): void {
   clearInterval(sending);
   const draining = setInterval(() => {
     if (underWay > 0) return;
     clearInterval(draining);
     clearInterval(printing);
-    print();
-    process.exit(0);
+    // A long report is more than a pipe takes at once.
+    print(() => process.exit(0));
   }, 10);
 }
 void request();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RunningLoop } from '../../lab/client.ts';
+import { LabDir } from '../../lab/lab-dir.ts';
 import type { LoopReport } from '../../lab/request-loop.ts';
 import { authority } from '../answers.ts';
 import { HTTP_PORT, type Manifest, UDP_PORT } from '../manifests.ts';
@@ -8,6 +9,9 @@ import type { Stage } from './stage.ts';
 
 const UPDATES = 5;
 const LONGEST_MS = 1_800_000;
+const LINGER_S = 4;
+/** kube-proxy on an emulated node was seen to take most of a minute. */
+const LINGER_EMULATED_S = 75;
 /** What Kubernetes asks for is 95 %, and 99 % is its goal. */
 const SHARE = 0.99;
 const POLICIES = ['Cluster', 'Local'] as const;
@@ -63,9 +67,13 @@ export function mostWereAnswered(reports: readonly LoopReport[]): void {
   }
 }
 
-/** Its pods serve on for a moment after they were told to end, as pods must for an update that nobody notices. */
+/**
+ * Its pods serve on for a while after they were told to end, as pods must for an update that nobody notices: for as long as kube-proxy may
+ * take to send nobody there any more.
+ */
 function daemonSet(namespace: string): Manifest {
   const labels = { app: 'rolling' };
+  const seconds = LabDir.current().state().vmNodes > 0 ? LINGER_EMULATED_S : LINGER_S;
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
@@ -76,12 +84,13 @@ function daemonSet(namespace: string): Manifest {
       template: {
         metadata: { labels },
         spec: {
+          terminationGracePeriodSeconds: seconds + 30,
           containers: [
             {
               name: 'echo',
               image: 'agnhost',
               args: ['netexec', `--http-port=${HTTP_PORT}`, `--udp-port=${UDP_PORT}`],
-              lifecycle: { preStop: { sleep: { seconds: 4 } } },
+              lifecycle: { preStop: { sleep: { seconds } } },
               readinessProbe: { httpGet: { path: '/healthz', port: HTTP_PORT }, periodSeconds: 1 },
             },
           ],
