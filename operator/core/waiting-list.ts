@@ -26,12 +26,6 @@ export interface WouldShare {
   readonly overQuota: string | undefined;
 }
 
-/** Those who would share under one key with the same ports: what helps one helps all. */
-interface SharingLine extends Pick<WouldShare, 'ports' | 'overQuota'> {
-  readonly name: string;
-  members: number;
-}
-
 interface Waiter {
   readonly key: ServiceKey;
   readonly createdAt: number;
@@ -44,8 +38,8 @@ export class WaitingList {
   readonly #waiters = new Map<ServiceKey, Waiter>();
   /** Each line the oldest first. */
   readonly #lines = new Map<string, Waiter[]>();
-  /** By sharing key and name. */
-  readonly #sharing = new Map<string, Map<string, SharingLine>>();
+  /** By sharing key the lines of those who would share under it, with what they need: what helps one of a line helps all. */
+  readonly #sharing = new Map<string, Map<string, WouldShare>>();
   /** Lines in which somebody may have a chance now, and how many. */
   readonly #open = new Map<string, number>();
 
@@ -57,7 +51,7 @@ export class WaitingList {
     if (before !== undefined) this.#leave(before, all);
     this.#waiters.set(key, waiter);
     for (const line of all) this.#insert(line, waiter);
-    for (const sharingKey of wouldShare.keys) this.#countSharing(sharingKey, wouldShare, 1);
+    for (const sharingKey of wouldShare.keys) this.#beginSharing(sharingKey, wouldShare);
   }
 
   /** The Service waits no more: whoever is next in its lines may have the chance that it had. */
@@ -94,7 +88,7 @@ export class WaitingList {
    * @param joined set when all that has changed is that this namespace has the address now.
    */
   openSharing(sharingKey: string, isFree: (port: string) => boolean, joined?: string): void {
-    for (const { name, ports, overQuota } of this.#sharing.get(sharingKey)?.values() ?? [])
+    for (const [name, { ports, overQuota }] of this.#sharing.get(sharingKey) ?? [])
       if ((joined === undefined || joined === overQuota) && ports.every(isFree)) this.open(name);
   }
 
@@ -115,7 +109,8 @@ export class WaitingList {
       this.#remove(line, waiter);
       if (isForOne(line) && !stays.includes(line)) this.open(line);
     }
-    for (const sharingKey of waiter.wouldShare.keys) this.#countSharing(sharingKey, waiter.wouldShare, -1);
+    for (const sharingKey of waiter.wouldShare.keys)
+      this.#endSharing(sharingKey, nameOf(sharingKey, waiter.wouldShare));
   }
 
   #insert(line: string, waiter: Waiter): void {
@@ -130,16 +125,17 @@ export class WaitingList {
     if (waiters.length === 0) this.#lines.delete(line);
   }
 
-  #countSharing(sharingKey: string, wouldShare: WouldShare, sign: 1 | -1): void {
-    const lines = this.#sharing.get(sharingKey) ?? new Map<string, SharingLine>();
-    const name = nameOf(sharingKey, wouldShare);
-    const { ports, overQuota } = wouldShare;
-    const line = lines.get(name) ?? { name, ports, overQuota, members: 0 };
-    line.members += sign;
-    if (line.members > 0) lines.set(name, line);
-    else lines.delete(name);
-    if (lines.size > 0) this.#sharing.set(sharingKey, lines);
-    else this.#sharing.delete(sharingKey);
+  #beginSharing(sharingKey: string, wouldShare: WouldShare): void {
+    const lines = this.#sharing.get(sharingKey) ?? new Map<string, WouldShare>();
+    this.#sharing.set(sharingKey, lines.set(nameOf(sharingKey, wouldShare), wouldShare));
+  }
+
+  /** Once nobody stands in the line any more. */
+  #endSharing(sharingKey: string, name: string): void {
+    const lines = this.#sharing.get(sharingKey);
+    if (lines === undefined || this.#lines.has(name)) return;
+    lines.delete(name);
+    if (lines.size === 0) this.#sharing.delete(sharingKey);
   }
 }
 
