@@ -4,16 +4,7 @@ import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { LaneOptions, LaneTiming } from './lane-options.ts';
 import type { LaneState } from './lane-state.ts';
-import {
-  describeChanges,
-  fullSync,
-  isTooLargeToPlan,
-  planRepair,
-  type Step,
-  type SyncContext,
-  sendDirty,
-  verify,
-} from './lane-sync.ts';
+import { describeChanges, fullSync, planRepair, type Step, type SyncContext, sendDirty, verify } from './lane-sync.ts';
 import type { LaneTable } from './lane-table.ts';
 import { unfitness } from './lane-target.ts';
 import { Pause } from './pause.ts';
@@ -170,7 +161,6 @@ export class LaneSession {
     const found = await this.#patiently(verify(context, this.#provenHash));
     if (found.kind === 'failed') return this.#conclude(found.step);
     if (found.kind === 'equal' && state.drift === undefined) return this.#conclude({ kind: 'done' });
-    if (isTooLargeToPlan(context)) return this.#fullSync(context);
     const plan = await this.#patiently(planRepair(context));
     if ('kind' in plan) return this.#conclude(plan);
     if (plan.length === 0 && found.kind === 'unproven') {

@@ -2,7 +2,7 @@ import { guardRemovals } from '../core/guard.ts';
 import { listInWords } from '../lib/list-in-words.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
-import { formatVirtualServerKey, type VirtualServerKeyText } from '../model/virtual-server.ts';
+import { formatVirtualServerKey, type VirtualServer, type VirtualServerKeyText } from '../model/virtual-server.ts';
 import type { KeyFailure } from './lane-entries.ts';
 import { sieve } from './lane-sieve.ts';
 import type { Batch, LaneTable } from './lane-table.ts';
@@ -192,24 +192,43 @@ export async function verify(context: SyncContext, provenHash: string | undefine
   return { kind: hash === provenHash ? 'equal' : 'drifted' };
 }
 
-/** Whether the table does not fit into the one request that a plan is made of. */
-export function isTooLargeToPlan({ table }: SyncContext): boolean {
-  return table.weight() > MAX_WEIGHT;
+/**
+ * Asks what a repair would do, without doing it, in as many requests as the table needs. An empty list: the table is as it shall be, but for
+ * changes of ours that are still to be sent.
+ */
+export async function planRepair(context: SyncContext): Promise<readonly TableChange[] | Step> {
+  const changes: TableChange[] = [];
+  for (const virtualServers of partsOf(sieve(context.table.settled(), context.session.hello, 0).possible)) {
+    const pair = context.fence.next();
+    if (pair === undefined) return { kind: 'notLeading' };
+    const answer = await context.session.apply({
+      ...pair,
+      dryRun: true,
+      scope: 'listed',
+      interface: context.interface,
+      virtualServers,
+      absent: [],
+    });
+    if (answer.kind !== 'ok') return answer;
+    changes.push(...answer.value.changes);
+  }
+  return changes;
 }
 
-/** Asks what a repair would do, without doing it. An empty list: the table is as it shall be, but for changes of ours that are still to be sent. */
-export async function planRepair(context: SyncContext): Promise<readonly TableChange[] | Step> {
-  const pair = context.fence.next();
-  if (pair === undefined) return { kind: 'notLeading' };
-  const answer = await context.session.apply({
-    ...pair,
-    dryRun: true,
-    scope: 'listed',
-    interface: context.interface,
-    virtualServers: sieve(context.table.settled(), context.session.hello, 0).possible,
-    absent: [],
-  });
-  return answer.kind === 'ok' ? answer.value.changes : answer;
+/** In their order, each as large as a request may be. */
+function partsOf(virtualServers: readonly VirtualServer[]): readonly (readonly VirtualServer[])[] {
+  const parts: VirtualServer[][] = [];
+  let room = 0;
+  for (const server of virtualServers) {
+    const weight = 1 + server.realServers.length;
+    if (room < weight) {
+      parts.push([]);
+      room = MAX_WEIGHT;
+    }
+    room -= weight;
+    parts.at(-1)?.push(server);
+  }
+  return parts;
 }
 
 /** A few of the changes in words. */

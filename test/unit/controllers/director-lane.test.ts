@@ -683,6 +683,23 @@ describe('DirectorLane', () => {
       assert.equal(lane.report().drift, undefined);
     });
 
+    it('only reports it also of a table that needs several requests', async () => {
+      const realServers = Array.from({ length: 250 }, (_, index) =>
+        aRealServer({ address: `192.0.2.${index + 1}`, port: 80 }),
+      );
+      const large = Array.from({ length: 90 }, (_, index) =>
+        aVirtualServer({ address: `203.0.113.${index + 20}`, port: 80, realServers }),
+      );
+      lane.assign(WEB, large);
+      await started({ driftPolicy: 'Report' });
+      const written = host.applies.length;
+      host.table.removeBehindOurBack(large[0] as VirtualServer);
+      await clock.advance(70_000);
+      assert.ok(host.applies.slice(written).every(({ dryRun }) => dryRun));
+      assert.equal(table().length, 89);
+      assert.match(lane.report().drift ?? '', /TCP 203\.0\.113\.20:80/);
+    });
+
     it('only reads while nothing changes', async () => {
       lane.assign(WEB, [web]);
       await started();
