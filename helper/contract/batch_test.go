@@ -40,3 +40,31 @@ func TestEachRefusalOfABatchIsAnswered(t *testing.T) {
 		}
 	})
 }
+
+// A refusal that gets lost on its way is never taken for a success: without an answer the whole batch is unknown.
+func TestLostRefusalsAreNoSuccess(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		const operationCount = 60
+		var operations []ipvs.Operation
+		for number := range operationCount {
+			kind := ipvs.DeleteService
+			if number%3 == 0 {
+				kind = ipvs.NewService
+			}
+			operations = append(operations, ipvs.Operation{Kind: kind, Service: service("203.0.113.10", uint16(number+1))})
+		}
+		unknown := 0
+		for number, err := range w.cramped().Execute(operations) {
+			switch {
+			case errors.Is(err, ipvs.ErrOutcomeUnknown):
+				unknown++
+			case operations[number].Kind == ipvs.DeleteService && !errors.Is(err, unix.ESRCH), operations[number].Kind == ipvs.NewService && err != nil:
+				t.Errorf("operation %d: %v", number, err)
+			}
+		}
+		read, err := w.ipvs.Services()
+		if err != nil || len(read) != operationCount/3 || unknown == 0 {
+			t.Errorf("%d virtual servers exist, %d outcomes are unknown, %v", len(read), unknown, err)
+		}
+	})
+}

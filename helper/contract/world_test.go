@@ -27,6 +27,8 @@ type world struct {
 	addresses address.Kernel
 	// lossy is the same table through a connection that loses acknowledgements.
 	lossy func() ipvs.Kernel
+	// cramped is the same table through a connection as ours always is, but with room for a few answers only.
+	cramped func() ipvs.Kernel
 	// unprivileged is the same table for a caller without CAP_NET_ADMIN.
 	unprivileged func(t *testing.T) ipvs.Kernel
 	real         bool
@@ -70,6 +72,7 @@ func fakeWorld(stateDir string) *world {
 		ipvs:      table,
 		addresses: address.NewFake("lo", "eth0"),
 		lossy:     func() ipvs.Kernel { return &forgetful{Kernel: table} },
+		cramped:   func() ipvs.Kernel { return &forgetful{Kernel: table} },
 		unprivileged: func(*testing.T) ipvs.Kernel {
 			table.Unprivileged = true
 			return table
@@ -114,7 +117,8 @@ func kernelWorld(stateDir string) *world {
 		packets:   packetsOfKernel(),
 		ipvs:      table,
 		addresses: addresses,
-		lossy:     func() ipvs.Kernel { return ipvs.NewNetlinkWithBuffer(1) },
+		lossy:     func() ipvs.Kernel { return ipvs.NewNetlinkWithBuffer(1, true) },
+		cramped:   func() ipvs.Kernel { return ipvs.NewNetlinkWithBuffer(1, false) },
 		unprivileged: func(t *testing.T) ipvs.Kernel {
 			dropNetAdmin(t)
 			return ipvs.NewNetlink()

@@ -25,10 +25,11 @@ func NewNetlink() *Netlink {
 	return &Netlink{socket: rawnetlink.New(unix.NETLINK_GENERIC)}
 }
 
-// NewNetlinkWithBuffer is NewNetlink with a receive buffer of so many bytes, for tests in which acknowledgements get lost.
-func NewNetlinkWithBuffer(bytes int) *Netlink {
+// NewNetlinkWithBuffer is NewNetlink with a receive buffer of so many bytes, for tests in which answers get lost: refusals, and with
+// acknowledgeEach successes, too.
+func NewNetlinkWithBuffer(bytes int, acknowledgeEach bool) *Netlink {
 	n := NewNetlink()
-	n.socket.ReceiveBuffer = bytes
+	n.socket.ReceiveBuffer, n.socket.AcknowledgeEach = bytes, acknowledgeEach
 	return n
 }
 

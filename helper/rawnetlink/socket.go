@@ -40,9 +40,10 @@ type Socket struct {
 	// from and fromLength are where the kernel writes who sent a datagram: on the heap, which does not move.
 	from       unix.RawSockaddrNetlink
 	fromLength uint32
-	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want acknowledgements to be lost;
-	// then every message has one.
+	// ReceiveBuffer, when not 0, is the size of the kernel's receive buffer, for tests that want answers to be lost.
 	ReceiveBuffer int
+	// AcknowledgeEach has every message of a batch answered, and not only those that fail and the last: more that can be lost.
+	AcknowledgeEach bool
 }
 
 // New prepares a socket of a netlink protocol (unix.NETLINK_GENERIC, unix.NETLINK_ROUTE); it opens nothing yet.
@@ -124,7 +125,7 @@ func (s *Socket) batch(messages []netlink.Message, results []error) {
 
 // eachFlags are those of every message of a batch.
 func (s *Socket) eachFlags() netlink.HeaderFlags {
-	if s.ReceiveBuffer > 0 {
+	if s.AcknowledgeEach {
 		return netlink.Acknowledge
 	}
 	return 0
