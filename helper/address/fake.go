@@ -54,12 +54,34 @@ func (f *Fake) LocalRoutes(interfaceName string, ranges []netip.Prefix) (map[net
 }
 
 // Add implements Kernel.
-func (f *Fake) Add(assigned Assigned) error {
+func (f *Fake) Add(assigned ...Assigned) []error { return f.each(assigned, f.add) }
+
+// Delete implements Kernel.
+func (f *Fake) Delete(assigned ...Assigned) []error { return f.each(assigned, f.delete) }
+
+// Announce implements Kernel: it remembers the address.
+func (f *Fake) Announce(assigned ...Assigned) []error {
+	return f.each(assigned, func(each Assigned) error {
+		f.announced = append(f.announced, each)
+		return nil
+	})
+}
+
+func (f *Fake) each(assigned []Assigned, do func(Assigned) error) []error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	if !slices.Contains(f.interfaces, assigned.Interface) {
-		return unix.ENODEV
+	results := make([]error, len(assigned))
+	for index, each := range assigned {
+		if !slices.Contains(f.interfaces, each.Interface) {
+			results[index] = unix.ENODEV
+		} else {
+			results[index] = do(each)
+		}
 	}
+	return results
+}
+
+func (f *Fake) add(assigned Assigned) error {
 	if f.held[assigned] {
 		return unix.EEXIST
 	}
@@ -67,29 +89,15 @@ func (f *Fake) Add(assigned Assigned) error {
 	return nil
 }
 
-// Delete implements Kernel.
-func (f *Fake) Delete(assigned Assigned) error {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	if !slices.Contains(f.interfaces, assigned.Interface) {
-		return unix.ENODEV
-	}
+func (f *Fake) delete(assigned Assigned) error {
 	switch {
-	case !f.held[assigned] && assigned.IsRoute():
+	case f.held[assigned]:
+		delete(f.held, assigned)
+		return nil
+	case assigned.IsRoute():
 		return unix.ESRCH
-	case !f.held[assigned]:
-		return unix.EADDRNOTAVAIL
 	}
-	delete(f.held, assigned)
-	return nil
-}
-
-// Announce implements Kernel: it remembers the address.
-func (f *Fake) Announce(assigned Assigned) error {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.announced = append(f.announced, assigned)
-	return nil
+	return unix.EADDRNOTAVAIL
 }
 
 // Announced lists what was announced, in order.

@@ -67,15 +67,16 @@ type Kernel interface {
 	Held(interfaceName string, addresses []netip.Addr) (map[netip.Addr]bool, error)
 	// LocalRoutes says which of the ranges a route of type local brings to the interface now, whoever made it.
 	LocalRoutes(interfaceName string, ranges []netip.Prefix) (map[netip.Prefix]bool, error)
-	// Add assigns the address as /32 or /128, IPv6 without duplicate address detection, or adds the range's route to table local; EEXIST
-	// when it is there.
-	Add(assigned Assigned) error
-	// Delete removes the /32 or /128, or the route that we made; EADDRNOTAVAIL when the address is not there, ESRCH when the route is not.
-	Delete(assigned Assigned) error
-	// Announce tells the neighbours where the address is now (gratuitous ARP, unsolicited neighbour advertisement). On an
-	// interface without neighbours (lo, dummy) it does nothing. It returns after the first announcement; four more follow in the next
-	// second while the address stays.
-	Announce(assigned Assigned) error
+	// Add assigns each address as /32 or /128, IPv6 without duplicate address detection, or adds the range's route to table local. One
+	// result for each, in order: nil, or the errno; EEXIST when it is there.
+	Add(assigned ...Assigned) []error
+	// Delete removes each /32 or /128, or the route that we made. One result for each, in order: nil, or the errno; EADDRNOTAVAIL when the
+	// address is not there, ESRCH when the route is not.
+	Delete(assigned ...Assigned) []error
+	// Announce tells the neighbours where each address is now (gratuitous ARP, unsolicited neighbour advertisement), one result for each,
+	// in order. On an interface without neighbours (lo, dummy) it does nothing. It returns after the first announcement; four more follow
+	// in the next second while the address stays.
+	Announce(assigned ...Assigned) []error
 	// Wait returns when all announcements are made. A process that ends takes those that are left with it.
 	Wait()
 	// Close releases the kernel's resources.

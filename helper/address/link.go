@@ -42,3 +42,17 @@ func findLink(name string) (link, error) {
 	found.hardware, found.ethernet = hardware, hardware != nil
 	return found, err
 }
+
+// links are those that one call has asked for: there may be thousands of addresses, mostly on one interface.
+type links map[string]link
+
+func (l links) find(name string) (link, error) {
+	if known, asked := l[name]; asked {
+		return known, nil
+	}
+	found, err := findLink(name)
+	if err == nil {
+		l[name] = found
+	}
+	return found, err
+}

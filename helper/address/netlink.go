@@ -187,23 +187,45 @@ func decodeAddress(data []byte) (index uint32, address netip.Addr, err error) {
 }
 
 // Add implements Kernel.
-func (n *Netlink) Add(assigned Assigned) error {
+func (n *Netlink) Add(assigned ...Assigned) []error {
 	return n.change(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, assigned)
 }
 
 // Delete implements Kernel.
-func (n *Netlink) Delete(assigned Assigned) error {
-	n.announcer.withdraw(assigned)
+func (n *Netlink) Delete(assigned ...Assigned) []error {
+	for _, each := range assigned {
+		n.announcer.withdraw(each)
+	}
 	return n.change(unix.RTM_DELADDR, 0, assigned)
 }
 
-func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, assigned Assigned) error {
-	link, err := findLink(assigned.Interface)
+// change sends one message for each that can be said.
+func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, assigned []Assigned) []error {
+	results := make([]error, len(assigned))
+	messages, sent := make([]netlink.Message, 0, len(assigned)), make([]int, 0, len(assigned))
+	links := links{}
+	for index, each := range assigned {
+		message, err := encodeChange(command, links, each)
+		if err != nil {
+			results[index] = err
+			continue
+		}
+		message.Header.Flags = flags
+		messages, sent = append(messages, message), append(sent, index)
+	}
+	for index, err := range n.socket.Batch(messages) {
+		results[sent[index]] = err
+	}
+	return results
+}
+
+func encodeChange(command netlink.HeaderType, links links, assigned Assigned) (netlink.Message, error) {
+	link, err := links.find(assigned.Interface)
 	if err != nil {
-		return err
+		return netlink.Message{}, err
 	}
 	if assigned.IsRoute() {
-		return n.changeRoute(command, flags, link, assigned.Prefix())
+		return encodeRouteChange(command, link, assigned.Prefix())
 	}
 	body, err := encodeAddress(link, assigned.Address, func(attributes *netlink.AttributeEncoder) {
 		if assigned.Address.Is6() && command == unix.RTM_NEWADDR {
@@ -211,10 +233,7 @@ func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, 
 			attributes.Uint32(unix.IFA_FLAGS, unix.IFA_F_NODAD)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return n.socket.Batch([]netlink.Message{{Header: netlink.Header{Type: command, Flags: flags}, Data: body}})[0]
+	return netlink.Message{Header: netlink.Header{Type: command}, Data: body}, err
 }
 
 func encodeAddress(link link, address netip.Addr, more func(*netlink.AttributeEncoder)) ([]byte, error) {
@@ -235,12 +254,17 @@ func encodeAddress(link link, address netip.Addr, more func(*netlink.AttributeEn
 }
 
 // Announce implements Kernel.
-func (n *Netlink) Announce(assigned Assigned) error {
-	link, err := findLink(assigned.Interface)
-	if err != nil || !link.hasNeighbours() {
-		return err
+func (n *Netlink) Announce(assigned ...Assigned) []error {
+	results := make([]error, len(assigned))
+	links := links{}
+	for index, each := range assigned {
+		link, err := links.find(each.Interface)
+		if err == nil && link.hasNeighbours() {
+			err = n.announcer.begin(each, link)
+		}
+		results[index] = err
 	}
-	return n.announcer.begin(assigned, link)
+	return results
 }
 
 // Wait implements Kernel.

@@ -69,21 +69,18 @@ func (n *Netlink) dumpLocal(link link, family uint8, visit func(netip.Prefix)) e
 	return failure
 }
 
-// changeRoute adds or deletes the route of a range.
-func (n *Netlink) changeRoute(command netlink.HeaderType, flags netlink.HeaderFlags, link link, prefix netip.Prefix) error {
+// encodeRouteChange makes the message that adds or deletes the route of a range, as RTM_NEWADDR or RTM_DELADDR says.
+func encodeRouteChange(command netlink.HeaderType, link link, prefix netip.Prefix) (netlink.Message, error) {
 	family := uint8(unix.AF_INET)
 	if prefix.Addr().Is6() {
 		family = unix.AF_INET6
-	}
-	body, err := encodeRoute(link, family, prefix)
-	if err != nil {
-		return err
 	}
 	kind := netlink.HeaderType(unix.RTM_NEWROUTE)
 	if command == unix.RTM_DELADDR {
 		kind = unix.RTM_DELROUTE
 	}
-	return n.socket.Batch([]netlink.Message{{Header: netlink.Header{Type: kind, Flags: flags}, Data: body}})[0]
+	body, err := encodeRoute(link, family, prefix)
+	return netlink.Message{Header: netlink.Header{Type: kind}, Data: body}, err
 }
 
 // encodeRoute makes struct rtmsg (family, dst_len, src_len, tos, table, protocol, scope, type, flags) and attributes of a local route;

@@ -13,18 +13,19 @@ import (
 	"ipvs-operator.io/helper/wire"
 )
 
-// announce tells the neighbours of a VIP that has gone up.
-func (e *Engine) announce(assigned address.Assigned, result *outcome) {
-	result.announced = append(result.announced, assigned)
-	err := e.Addresses.Announce(assigned)
-	if err == nil {
-		return
+// announce tells the neighbours of VIPs that have gone up.
+func (e *Engine) announce(up []address.Assigned, result *outcome) {
+	result.announced = append(result.announced, up...)
+	for index, err := range e.Addresses.Announce(up...) {
+		if err == nil {
+			continue
+		}
+		refusal := explain(plan.Change{Kind: plan.AddAddress, Address: up[index]}, err)
+		refusal.Class = wire.ClassPermanent
+		refusal.Message = "announce address " + up[index].String() + ": " + describe(err) +
+			"; neighbours may send to the old place until their caches expire; give the helper cap_net_raw"
+		result.errors = append(result.errors, refusal)
 	}
-	refusal := explain(plan.Change{Kind: plan.AddAddress, Address: assigned}, err)
-	refusal.Class = wire.ClassPermanent
-	refusal.Message = "announce address " + assigned.String() + ": " + describe(err) +
-		"; neighbours may send to the old place until their caches expire; give the helper cap_net_raw"
-	result.errors = append(result.errors, refusal)
 }
 
 // announceLeft announces VIPs that went up and of which nobody was told: the acknowledgement was lost, or an earlier helper was
@@ -37,7 +38,7 @@ func (e *Engine) announceLeft(j *job, result *outcome) {
 		held, err := e.Addresses.Held(assigned.Interface, []netip.Addr{assigned.Address})
 		switch {
 		case err == nil && held[assigned.Address]:
-			e.announce(assigned, result)
+			e.announce([]address.Assigned{assigned}, result)
 		case err == nil || errors.Is(err, unix.ENODEV): // it did not come to be
 			result.announced = append(result.announced, assigned)
 		}

@@ -123,17 +123,34 @@ func barren(changes []plan.Change, unborn map[ipvs.ServiceKey]bool, existing map
 	return result
 }
 
+// addressesAtOnce go up before the first of them is announced.
+const addressesAtOnce = 64
+
 func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]bool, result *outcome) {
-	for index := range phase {
-		change := &phase[index]
-		if change.Kind == plan.DeleteAddress {
-			e.deleteAddress(change, result)
-			continue
+	execute, skip := e.addAddresses, func(vip netip.Addr) bool { return barren[vip] }
+	if phase[0].Kind == plan.DeleteAddress {
+		execute, skip = e.deleteAddresses, result.isUnrouted
+	}
+	for slice := range slices.Chunk(phase, addressesAtOnce) {
+		wanted := make([]*plan.Change, 0, len(slice))
+		for index := range slice {
+			if change := &slice[index]; change.Address.IsRoute() || !skip(change.Address.Address) {
+				wanted = append(wanted, change)
+			}
 		}
-		if barren[change.Address.Address] && !change.Address.IsRoute() {
-			continue
-		}
-		err := e.Addresses.Add(change.Address)
+		execute(wanted, result)
+	}
+}
+
+// isUnrouted: a VIP that a route was to bring here from now on stays when there is no such route.
+func (o *outcome) isUnrouted(vip netip.Addr) bool {
+	return slices.ContainsFunc(o.unrouted, func(prefix netip.Prefix) bool { return prefix.Contains(vip) })
+}
+
+func (e *Engine) addAddresses(changes []*plan.Change, result *outcome) {
+	var up []address.Assigned
+	for index, err := range e.Addresses.Add(placesOf(changes)...) {
+		change := changes[index]
 		result.settle(change, err, unix.EEXIST)
 		if errors.Is(err, unix.EEXIST) {
 			result.foreignAddresses = append(result.foreignAddresses, change.Address)
@@ -144,23 +161,30 @@ func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]boo
 				result.unrouted = append(result.unrouted, change.Address.Prefix())
 			}
 		case err == nil:
-			e.announce(change.Address, result)
+			up = append(up, change.Address)
 		case !errors.Is(err, ipvs.ErrOutcomeUnknown): // nothing of ours has gone up
 			result.announced = append(result.announced, change.Address)
 		}
 	}
+	e.announce(up, result)
 }
 
-// deleteAddress takes a VIP or a local route away. A VIP that a route was to bring here from now on stays when there is no such route.
-func (e *Engine) deleteAddress(change *plan.Change, result *outcome) {
-	if change.Address.IsRoute() {
-		result.settle(change, e.Addresses.Delete(change.Address), unix.ESRCH)
-		return
+func (e *Engine) deleteAddresses(changes []*plan.Change, result *outcome) {
+	for index, err := range e.Addresses.Delete(placesOf(changes)...) {
+		already := unix.EADDRNOTAVAIL
+		if changes[index].Address.IsRoute() {
+			already = unix.ESRCH
+		}
+		result.settle(changes[index], err, already)
 	}
-	isUnrouted := func(prefix netip.Prefix) bool { return prefix.Contains(change.Address.Address) }
-	if !slices.ContainsFunc(result.unrouted, isUnrouted) {
-		result.settle(change, e.Addresses.Delete(change.Address), unix.EADDRNOTAVAIL)
+}
+
+func placesOf(changes []*plan.Change) []address.Assigned {
+	places := make([]address.Assigned, len(changes))
+	for index, change := range changes {
+		places[index] = change.Address
 	}
+	return places
 }
 
 // did records a change of the plan that was made.

@@ -96,10 +96,7 @@ func measureWrites(table testTable, times samples) error {
 	defer func() { _, _ = kernel.Close(), addresses.Close() }()
 	took, err := measure(func() error {
 		failures := kernel.Execute(table.operations)
-		for _, assigned := range table.addresses {
-			failures = append(failures, addresses.Add(assigned))
-		}
-		return errors.Join(failures...)
+		return errors.Join(append(failures, addresses.Add(table.addresses...)...)...)
 	})
 	times.add(writes, took)
 	return err

@@ -134,10 +134,10 @@ func refuseScheduler(name string) func(ipvs.Operation) error {
 
 func removeLo(t *testing.T, d *director, vip string) {
 	t.Helper()
-	if err := d.addresses.Delete(onLo(vip)); err != nil {
+	if err := d.addresses.Delete(onLo(vip))[0]; err != nil {
 		t.Fatal(err)
 	}
-	if err := d.addresses.Delete(onLo(vip)); !errors.Is(err, errNoAddress) {
+	if err := d.addresses.Delete(onLo(vip))[0]; !errors.Is(err, errNoAddress) {
 		t.Fatalf("deleted twice: %s", show(err))
 	}
 }

@@ -39,7 +39,7 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 			},
 		} {
 			ear, assigned := listen(t, "peer0"), address.Assigned{Interface: "eth0", Address: netip.MustParseAddr(vip)}
-			if err := errors.Join(w.addresses.Add(assigned), w.addresses.Announce(assigned)); err != nil {
+			if err := errors.Join(w.addresses.Add(assigned)[0], w.addresses.Announce(assigned)[0]); err != nil {
 				t.Fatal(err)
 			}
 			for range 5 {
@@ -57,7 +57,7 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 			if quiet == "dummy0" {
 				command(t, "ip", "link", "add", "dummy0", "type", "dummy")
 			}
-			if err := w.addresses.Announce(address.Assigned{Interface: quiet, Address: netip.MustParseAddr("203.0.113.10")}); err != nil {
+			if err := w.addresses.Announce(address.Assigned{Interface: quiet, Address: netip.MustParseAddr("203.0.113.10")})[0]; err != nil {
 				t.Errorf("%s has no neighbours, and announcing there says %s", quiet, show(err))
 			}
 		}
@@ -68,11 +68,11 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 func (w *world) stopsAnnouncing(t *testing.T, ear int, assigned address.Assigned, frame string) {
 	t.Helper()
 	for name, remove := range map[string]func() error{
-		"by us":     func() error { return w.addresses.Delete(assigned) },
-		"by others": func() error { return address.NewNetlink().Delete(assigned) },
+		"by us":     func() error { return w.addresses.Delete(assigned)[0] },
+		"by others": func() error { return address.NewNetlink().Delete(assigned)[0] },
 	} {
-		_ = w.addresses.Add(assigned)
-		if err := errors.Join(w.addresses.Announce(assigned), remove()); err != nil {
+		w.addresses.Add(assigned)
+		if err := errors.Join(w.addresses.Announce(assigned)[0], remove()); err != nil {
 			t.Fatal(err)
 		}
 		w.addresses.Wait()

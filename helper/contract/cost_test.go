@@ -57,14 +57,14 @@ func (a askedAddresses) Held(interfaceName string, addresses []netip.Addr) (map[
 	return a.Kernel.Held(interfaceName, addresses)
 }
 
-func (a askedAddresses) Add(assigned address.Assigned) error {
-	a.count.addressWrites++
-	return a.Kernel.Add(assigned)
+func (a askedAddresses) Add(assigned ...address.Assigned) []error {
+	a.count.addressWrites += len(assigned)
+	return a.Kernel.Add(assigned...)
 }
 
-func (a askedAddresses) Delete(assigned address.Assigned) error {
-	a.count.addressWrites++
-	return a.Kernel.Delete(assigned)
+func (a askedAddresses) Delete(assigned ...address.Assigned) []error {
+	a.count.addressWrites += len(assigned)
+	return a.Kernel.Delete(assigned...)
 }
 
 type askedPackets struct {

@@ -191,7 +191,7 @@ func onLo(vip string) address.Assigned {
 
 func addLo(t *testing.T, d *director, vip string) {
 	t.Helper()
-	if err := d.addresses.Add(onLo(vip)); err != nil {
+	if err := d.addresses.Add(onLo(vip))[0]; err != nil {
 		t.Fatal(err)
 	}
 }

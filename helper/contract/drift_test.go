@@ -57,7 +57,7 @@ func TestDrift(t *testing.T) {
 			d.must(t, ipvs.Operation{Kind: ipvs.DeleteService, Service: service("203.0.113.11", 80)})
 		}, []string{"add virtual server TCP 203.0.113.11:80 with scheduler wrr"}},
 		"a VIP is gone": {func(t *testing.T, d *director) {
-			if err := d.addresses.Delete(address.Assigned{Interface: "lo", Address: netip.MustParseAddr("203.0.113.11")}); err != nil {
+			if err := d.addresses.Delete(address.Assigned{Interface: "lo", Address: netip.MustParseAddr("203.0.113.11")})[0]; err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"add address 203.0.113.11 to interface lo"}},

@@ -174,19 +174,55 @@ func TestAddressAnswers(t *testing.T) {
 						t.Errorf("%s: %s, wanted %s", doing, show(got), show(want))
 					}
 				}
-				expect("delete what is missing", w.addresses.Delete(vip), unix.EADDRNOTAVAIL)
-				expect("add", w.addresses.Add(vip), nil)
-				expect("announce", w.addresses.Announce(vip), nil)
-				expect("add again", w.addresses.Add(vip), unix.EEXIST)
-				expect("add to a missing interface", w.addresses.Add(elsewhere), unix.ENODEV)
-				expect("delete from a missing interface", w.addresses.Delete(elsewhere), unix.ENODEV)
+				expect("delete what is missing", w.addresses.Delete(vip)[0], unix.EADDRNOTAVAIL)
+				expect("add", w.addresses.Add(vip)[0], nil)
+				expect("announce", w.addresses.Announce(vip)[0], nil)
+				expect("add again", w.addresses.Add(vip)[0], unix.EEXIST)
+				expect("add to a missing interface", w.addresses.Add(elsewhere)[0], unix.ENODEV)
+				expect("delete from a missing interface", w.addresses.Delete(elsewhere)[0], unix.ENODEV)
 				_, err := w.addresses.Held("missing0", []netip.Addr{vip.Address})
 				expect("ask a missing interface", err, unix.ENODEV)
-				expect("delete", w.addresses.Delete(vip), nil)
+				expect("delete", w.addresses.Delete(vip)[0], nil)
 				w.ipShows(t, "eth0")
 			})
 		})
 	}
+}
+
+// Of many at once each has its own answer, in order: what one of them is refused does not stop the others.
+func TestManyAddressesAtOnce(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		var many []address.Assigned
+		want := map[int]error{40: unix.ENODEV, 70: unix.EEXIST, 80: unix.ENODEV}
+		for number := range 150 {
+			many = append(many, onLo(fmt.Sprintf("203.0.113.%d", number+1)), onLo(fmt.Sprintf("2001:db8::%d", number+1)))
+		}
+		many[40].Interface, many[70], many[80].Interface = "missing0", many[0], "missing0"
+		compare := func(doing string, answers []error) {
+			t.Helper()
+			if len(answers) != len(many) {
+				t.Fatalf("%s: %d answers to %d", doing, len(answers), len(many))
+			}
+			for index, got := range answers {
+				if !errors.Is(got, want[index]) {
+					t.Errorf("%s %s: %s, wanted %s", doing, many[index], show(got), show(want[index]))
+				}
+			}
+		}
+		compare("add", w.addresses.Add(many...))
+		want[70] = nil
+		compare("announce", w.addresses.Announce(many...))
+		var shown []string
+		for index, each := range many {
+			if want[index] == nil && index != 70 {
+				shown = append(shown, each.Prefix().String())
+			}
+		}
+		w.ipShows(t, "lo", shown...)
+		want[70] = unix.EADDRNOTAVAIL
+		compare("delete", w.addresses.Delete(many...))
+		w.ipShows(t, "lo")
+	})
 }
 
 func TestAddressesAreHeldWhereTheyAre(t *testing.T) {
@@ -197,12 +233,12 @@ func TestAddressesAreHeldWhereTheyAre(t *testing.T) {
 			asked = append(asked, netip.MustParseAddr(text))
 		}
 		for _, index := range []int{0, 2} {
-			if err := w.addresses.Add(address.Assigned{Interface: "lo", Address: asked[index]}); err != nil {
+			if err := w.addresses.Add(address.Assigned{Interface: "lo", Address: asked[index]})[0]; err != nil {
 				t.Fatal(err)
 			}
 		}
 		// The first address is on both: the routing table knows one place only.
-		if err := w.addresses.Add(address.Assigned{Interface: "eth0", Address: asked[0]}); err != nil {
+		if err := w.addresses.Add(address.Assigned{Interface: "eth0", Address: asked[0]})[0]; err != nil {
 			t.Fatal(err)
 		}
 		for interfaceName, want := range map[string][]bool{"lo": {true, false, true, false}, "eth0": {true, false, false, false}} {

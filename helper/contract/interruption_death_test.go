@@ -74,12 +74,25 @@ type dyingAddresses struct {
 	death *death
 }
 
-func (d dyingAddresses) Add(assigned address.Assigned) error {
-	return d.death.write("add address "+assigned.String(), func() error { return d.Kernel.Add(assigned) })
+func (d dyingAddresses) Add(assigned ...address.Assigned) []error {
+	return eachAddress(assigned, func(each address.Assigned) error {
+		return d.death.write("add address "+each.String(), func() error { return d.Kernel.Add(each)[0] })
+	})
 }
 
-func (d dyingAddresses) Delete(assigned address.Assigned) error {
-	return d.death.write("delete address "+assigned.String(), func() error { return d.Kernel.Delete(assigned) })
+func (d dyingAddresses) Delete(assigned ...address.Assigned) []error {
+	return eachAddress(assigned, func(each address.Assigned) error {
+		return d.death.write("delete address "+each.String(), func() error { return d.Kernel.Delete(each)[0] })
+	})
+}
+
+// eachAddress makes of a batch of addresses as many calls.
+func eachAddress(assigned []address.Assigned, do func(address.Assigned) error) []error {
+	results := make([]error, len(assigned))
+	for index, each := range assigned {
+		results[index] = do(each)
+	}
+	return results
 }
 
 type dyingPackets struct {

@@ -52,18 +52,22 @@ type mortalAddresses struct {
 	life *mortal
 }
 
-func (m mortalAddresses) Add(assigned address.Assigned) error {
-	if err := m.life.live(); err != nil {
-		return err
-	}
-	return m.Kernel.Add(assigned)
+func (m mortalAddresses) Add(assigned ...address.Assigned) []error {
+	return m.while(assigned, m.Kernel.Add)
 }
 
-func (m mortalAddresses) Delete(assigned address.Assigned) error {
-	if err := m.life.live(); err != nil {
-		return err
-	}
-	return m.Kernel.Delete(assigned)
+func (m mortalAddresses) Delete(assigned ...address.Assigned) []error {
+	return m.while(assigned, m.Kernel.Delete)
+}
+
+// while carries out one after the other what would be a batch, as long as there is life.
+func (m mortalAddresses) while(assigned []address.Assigned, do func(...address.Assigned) []error) []error {
+	return eachAddress(assigned, func(each address.Assigned) error {
+		if err := m.life.live(); err != nil {
+			return err
+		}
+		return do(each)[0]
+	})
 }
 
 // mortalPackets shares the life of a mortal. A batch is one write: it is carried out whole or not at all.

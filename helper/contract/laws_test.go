@@ -125,7 +125,7 @@ func (d *lawful) clear(t *testing.T) {
 		d.must(t, ipvs.Operation{Kind: ipvs.DeleteService, Service: ipvs.Service{ServiceKey: key}})
 	}
 	for _, vip := range append(slices.Clone(vips), foreignVIP) {
-		_ = d.addresses.Delete(onLo(vip))
+		d.addresses.Delete(onLo(vip))
 	}
 	rules := d.packets("prod")
 	state, err := rules.Read()

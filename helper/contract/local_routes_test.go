@@ -81,11 +81,13 @@ func TestLocalRouteTakesOver(t *testing.T) {
 // refusing answers in the kernel's place when a route is to be added.
 type refusing struct{ address.Kernel }
 
-func (r refusing) Add(assigned address.Assigned) error {
-	if assigned.IsRoute() {
-		return unix.EPERM
-	}
-	return r.Kernel.Add(assigned)
+func (r refusing) Add(assigned ...address.Assigned) []error {
+	return eachAddress(assigned, func(each address.Assigned) error {
+		if each.IsRoute() {
+			return unix.EPERM
+		}
+		return r.Kernel.Add(each)[0]
+	})
 }
 
 func TestLocalRouteThatCannotBe(t *testing.T) {
@@ -111,7 +113,7 @@ func TestLocalRouteOfTheHostStays(t *testing.T) {
 		d.policy = localPolicy
 		if w.real {
 			command(t, "ip", "route", "add", "local", "203.0.113.0/25", "dev", "lo")
-		} else if err := w.addresses.Add(localRoute4); err != nil {
+		} else if err := w.addresses.Add(localRoute4)[0]; err != nil {
 			t.Fatal(err)
 		}
 		web := virtualServer("203.0.113.10", 80)
@@ -133,11 +135,11 @@ func TestLocalRouteAnswers(t *testing.T) {
 					do   func() error
 					want string
 				}{
-					{"delete what is missing", func() error { return w.addresses.Delete(route) }, "ESRCH"},
-					{"add", func() error { return w.addresses.Add(route) }, "<nil>"},
-					{"add again", func() error { return w.addresses.Add(route) }, "EEXIST"},
-					{"add to a missing interface", func() error { return w.addresses.Add(elsewhere) }, "ENODEV"},
-					{"delete", func() error { return w.addresses.Delete(route) }, "<nil>"},
+					{"delete what is missing", func() error { return w.addresses.Delete(route)[0] }, "ESRCH"},
+					{"add", func() error { return w.addresses.Add(route)[0] }, "<nil>"},
+					{"add again", func() error { return w.addresses.Add(route)[0] }, "EEXIST"},
+					{"add to a missing interface", func() error { return w.addresses.Add(elsewhere)[0] }, "ENODEV"},
+					{"delete", func() error { return w.addresses.Delete(route)[0] }, "<nil>"},
 				} {
 					if got := show(step.do()); got != step.want {
 						t.Errorf("%s: %s, wanted %s", step.what, got, step.want)

@@ -30,7 +30,7 @@ func (d *director) reboot(t *testing.T) {
 		t.Fatalf("%v is still there", entry.Key)
 	}
 	for assigned := range d.vips(t) {
-		if err := d.addresses.Delete(assigned); err != nil {
+		if err := d.addresses.Delete(assigned)[0]; err != nil {
 			t.Fatal(err)
 		}
 	}
