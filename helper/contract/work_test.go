@@ -94,36 +94,40 @@ func manyVIPs(count int) []wire.VirtualServer {
 	return result
 }
 
-// With scope listed, what an edit reads, writes and allocates is the same in a table of 50 and in one of 5,000 virtual servers: whatever
-// goes through the table, the ledger or the journal as a whole would show.
+// With scope listed, what a change reads, writes and allocates is the same in a table of 200 and in one of 5,000 virtual servers: whatever
+// goes through the table, the ledger or the journal as a whole would show. (Now and then, after many changes, it does: least leaves that out.)
 func TestListedWorksOnWhatIsListed(t *testing.T) {
 	changed := virtualServer("203.0.113.5", 1, "192.0.2.21")
 	changed.RealServers[0].Weight = 7
+	more := virtualServer("203.0.113.6", 1, "192.0.2.21")
 	steps := []struct {
 		name   string
 		listed []wire.VirtualServer
+		absent []wire.Key
 	}{
-		{"a weight", list(changed)},
-		{"nothing", list(changed)},
-		{"a real server more", list(virtualServer("203.0.113.5", 1, "192.0.2.21", "192.0.2.22"))},
-		{"a real server less", list(virtualServer("203.0.113.5", 1, "192.0.2.21"))},
+		{"a weight", list(changed), nil},
+		{"nothing", list(changed), nil},
+		{"a real server more", list(virtualServer("203.0.113.5", 1, "192.0.2.21", "192.0.2.22")), nil},
+		{"a real server less", list(virtualServer("203.0.113.5", 1, "192.0.2.21")), nil},
+		{"a virtual server and its VIP more", list(more), nil},
+		{"a virtual server and its VIP less", nil, []wire.Key{more.Key}},
 	}
 	counted := map[int]map[string]work{}
-	for _, size := range []int{50, 5000} {
+	for _, size := range []int{200, 5000} {
 		w := fakeWorld(memoryDir(t))
 		d := newDirector(t, w)
 		d.all(t, manyVIPs(size)...)
 		counted[size] = map[string]work{}
 		for range 3 {
 			for _, step := range steps {
-				counted[size][step.name] = least(counted[size][step.name], d.workOf(t, func() { d.listed(t, step.listed) }))
+				counted[size][step.name] = least(counted[size][step.name], d.workOf(t, func() { d.listed(t, step.listed, step.absent...) }))
 			}
 		}
 	}
 	for name, many := range counted[5000] {
-		few := counted[50][name]
+		few := counted[200][name]
 		if many.read > few.read+digits || many.written > few.written+digits || many.allocations > few.allocations+few.allocations/50 || many.allocated > few.allocated+few.allocated/50 {
-			t.Errorf("%s: %+v among 5,000 virtual servers, %+v among 50", name, many, few)
+			t.Errorf("%s: %+v among 5,000 virtual servers, %+v among 200", name, many, few)
 		}
 	}
 }

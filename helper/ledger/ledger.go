@@ -1,10 +1,10 @@
 // Package ledger remembers, per owner, what this helper has made on the host since boot. It lives under /run, so it goes
 // when the kernel's table goes; a ledger of another boot is ignored.
 //
-// Four files: entries (keys and addresses; grows with the table, changes when something is made or removed), drains (real
-// servers on their way out; there only while there are any), unannounced (VIPs about to be announced; likewise) and state (fence and counters; tiny, changes with every
-// write). Each is replaced atomically. No fsync: what a power cut takes
-// from the ledger it takes from the kernel too.
+// Five files: entries (keys and addresses; grows with the table, and is written now and then), recent (what was made or removed since
+// entries was written; small), drains (real servers on their way out; there only while there are any), unannounced (VIPs about to be
+// announced; likewise) and state (fence and counters; tiny, changes with every write). Each is replaced atomically. No fsync: what a power
+// cut takes from the ledger it takes from the kernel too.
 package ledger
 
 import (
@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/drain"
@@ -50,13 +49,16 @@ type Record struct {
 type Ledger struct {
 	statePath   string
 	entriesPath string
+	recentPath  string
 	drainsPath  string
 	newsPath    string
 	bootID      string
 
-	cached      Record
-	cachedFile  os.FileInfo // of entries; nil when nothing is cached
-	entriesSeen bool
+	cached Record
+	// entriesSeen is set when cached holds what these files say; nil is no file.
+	entriesSeen             bool
+	entriesInfo, recentInfo os.FileInfo
+	recent                  recent
 }
 
 var ownerName = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?$`)
@@ -72,7 +74,8 @@ func CheckOwner(owner string) error {
 // Open names the files; it touches nothing.
 func Open(directory, owner, netns, bootID string) *Ledger {
 	base := filepath.Join(directory, owner+"."+netns)
-	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", drainsPath: base + ".drains.json", newsPath: base + ".unannounced.json", bootID: bootID}
+	return &Ledger{statePath: base + ".state.json", entriesPath: base + ".entries.json", recentPath: base + ".recent.json",
+		drainsPath: base + ".drains.json", newsPath: base + ".unannounced.json", bootID: bootID}
 }
 
 type stateFile struct {
@@ -81,12 +84,6 @@ type stateFile struct {
 	Generation  uint64 `json:"generation"`
 	TotalWrites uint64 `json:"totalWrites"`
 	Revision    uint64 `json:"revision"`
-}
-
-type entriesFile struct {
-	BootID    string   `json:"bootId"`
-	Keys      []string `json:"virtualServers"`
-	Addresses []string `json:"addresses"`
 }
 
 // Read answers what is recorded. Call it under the lock. The entries are parsed again only when another process has
@@ -115,41 +112,6 @@ func (l *Ledger) Read() (Record, error) {
 	l.cached.TotalWrites = state.TotalWrites
 	l.cached.Revision = state.Revision
 	return l.cached, nil
-}
-
-func (l *Ledger) readEntries(revision uint64) error {
-	info, err := os.Stat(l.entriesPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return unreadable(l.entriesPath, err)
-	}
-	if l.entriesSeen && l.cached.Revision == revision && (info == nil && l.cachedFile == nil || info != nil && l.cachedFile != nil && os.SameFile(info, l.cachedFile)) {
-		return nil
-	}
-	var entries entriesFile
-	if err := readJSON(l.entriesPath, &entries); err != nil {
-		return err
-	}
-	if entries.BootID != l.bootID {
-		entries = entriesFile{}
-	}
-	record := Record{Keys: map[ipvs.ServiceKey]bool{}, Addresses: map[address.Assigned]bool{}}
-	for _, text := range entries.Keys {
-		key, err := ipvs.ParseServiceKey(text)
-		if err != nil {
-			return damaged(l.entriesPath, err)
-		}
-		record.Keys[key] = true
-	}
-	for _, text := range entries.Addresses {
-		assigned, err := address.Parse(text)
-		if err != nil {
-			return damaged(l.entriesPath, err)
-		}
-		record.Addresses[assigned] = true
-	}
-	record.ByVIP = vip.NewIndex(record.Keys, record.Addresses)
-	l.cached, l.cachedFile, l.entriesSeen = record, info, true
-	return nil
 }
 
 // Delta is a change of the record.
@@ -200,14 +162,6 @@ func (l *Ledger) Write(delta Delta) (Record, error) {
 	return l.cached, err
 }
 
-func (l *Ledger) change(delta Delta) bool {
-	index := l.cached.ByVIP
-	changed := set(l.cached.Keys, delta.AddKeys, true, index.AddKey)
-	changed = set(l.cached.Keys, delta.RemoveKeys, false, index.RemoveKey) || changed
-	changed = set(l.cached.Addresses, delta.AddAddresses, true, index.AddAddress) || changed
-	return set(l.cached.Addresses, delta.RemoveAddresses, false, index.RemoveAddress) || changed
-}
-
 // set makes the keys present or absent, and calls follow for each that was not so before.
 func set[K comparable](entries map[K]bool, keys []K, present bool, follow func(K)) bool {
 	changed := false
@@ -224,27 +178,6 @@ func set[K comparable](entries map[K]bool, keys []K, present bool, follow func(K
 		follow(key)
 	}
 	return changed
-}
-
-func (l *Ledger) writeEntries() error {
-	entries := entriesFile{BootID: l.bootID, Keys: []string{}, Addresses: []string{}}
-	for key := range l.cached.Keys {
-		entries.Keys = append(entries.Keys, key.String())
-	}
-	for assigned := range l.cached.Addresses {
-		entries.Addresses = append(entries.Addresses, assigned.String())
-	}
-	slices.Sort(entries.Keys)
-	slices.Sort(entries.Addresses)
-	if err := replaceJSON(l.entriesPath, entries); err != nil {
-		return err
-	}
-	info, err := os.Stat(l.entriesPath)
-	if err != nil {
-		return unreadable(l.entriesPath, err)
-	}
-	l.cachedFile = info
-	return nil
 }
 
 func readJSON(path string, target any) error {

@@ -72,7 +72,7 @@ func TestNothingNewWritesNothing(t *testing.T) {
 	write(t, ledger, delta)
 	// Held open, the files keep their identity: a replaced one is another file.
 	held := map[string]*os.File{}
-	for _, suffix := range []string{".state.json", ".entries.json"} {
+	for _, suffix := range []string{".state.json", ".recent.json"} {
 		path := filepath.Join(directory, "prod.1"+suffix)
 		file, err := os.Open(path)
 		if err != nil {
@@ -93,7 +93,7 @@ func TestNothingNewWritesNothing(t *testing.T) {
 }
 
 func TestDamagedFilesAreRefused(t *testing.T) {
-	for _, suffix := range []string{".state.json", ".entries.json"} {
+	for _, suffix := range []string{".state.json", ".entries.json", ".recent.json"} {
 		for name, content := range map[string]string{"torn": `{"bootId":"boot","virtualS`, "empty": ""} {
 			directory := t.TempDir()
 			if err := os.WriteFile(filepath.Join(directory, "prod.1"+suffix), []byte(content), 0o600); err != nil {
@@ -104,12 +104,17 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	directory := t.TempDir()
-	if err := os.WriteFile(filepath.Join(directory, "prod.1.entries.json"), []byte(`{"bootId":"boot","virtualServers":["TCP nowhere"]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(directory, "prod", "1", "boot").Read(); err == nil || !strings.Contains(err.Error(), "TCP nowhere") {
-		t.Errorf("a key that is none: %v", err)
+	for name, content := range map[string]string{
+		"prod.1.entries.json": `{"bootId":"boot","virtualServers":["TCP nowhere"]}`,
+		"prod.1.recent.json":  `{"bootId":"boot","removed":{"virtualServers":["TCP nowhere"]}}`,
+	} {
+		directory := t.TempDir()
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(directory, "prod", "1", "boot").Read(); err == nil || !strings.Contains(err.Error(), "TCP nowhere") {
+			t.Errorf("a key that is none in %s: %v", name, err)
+		}
 	}
 }
 
