@@ -24,7 +24,7 @@ export class HeldAddresses {
   /** To be called whenever an address may have been held. */
   watch(): void {
     const { book, clock } = this.#options;
-    const due = book.nextExpiry();
+    const due = book.held.nextExpiry();
     if (due === this.#due) return;
     this.stop();
     if (due === undefined) return;
@@ -42,7 +42,7 @@ export class HeldAddresses {
   #expire(): void {
     const { book, clock, onExpired } = this.#options;
     this.#due = undefined;
-    const pools = book.expire(clock.now());
+    const pools = book.held.expire(clock.now());
     if (pools.size > 0) onExpired(pools);
     this.watch();
   }

@@ -203,7 +203,7 @@ class OperatorCore implements Operator {
 
   #restoreHeld(): void {
     const { cluster, clock } = this.#parts;
-    for (const { name } of this.#validPools()) this.#book.restoreHeld(name, cluster.heldAddresses(name), clock.now());
+    for (const { name } of this.#validPools()) this.#book.held.restore(name, cluster.heldAddresses(name), clock.now());
     this.#held.watch();
   }
 

@@ -65,7 +65,7 @@ export class PoolController {
       directors: members.map(directorOf),
       virtualServers: tally.virtualServersOf(name),
       timeouts: pool.ok ? this.#timeoutsOf(pool.value, members) : undefined,
-      held: book.heldOf(name),
+      held: book.held.of(name),
       services: book.servicesIn(name),
       changeHeld: members.map(({ lane }) => lane.report().held?.message).find((message) => message !== undefined),
     });

@@ -116,7 +116,7 @@ export class ServiceRemoval {
     if (pool?.ok !== true || pool.value.releaseDelaySeconds === 0) return true;
     book.release(key, clock.now());
     const stored = new Set(cluster.heldAddresses(name).map(({ address, service }) => `${address} ${service}`));
-    const held = book.heldOf(name).filter(({ service }) => service === key);
+    const held = book.held.of(name).filter(({ service }) => service === key);
     if (held.every(({ address, service }) => stored.has(`${address} ${service}`))) return true;
     onPoolUse(name);
     return false;
@@ -140,7 +140,7 @@ export class ServiceRemoval {
 function whatBecomesOf(addresses: readonly IpAddress[], key: ServiceKey, book: AddressBook): string {
   if (addresses.length === 0) return 'Nothing is left on any director.';
   const isShared = (address: IpAddress) => book.users(address).some((user) => user !== key);
-  const isHeld = (address: IpAddress) => book.heldFor(address) === key;
+  const isHeld = (address: IpAddress) => book.held.for(address) === key;
   return addresses
     .map((address) => {
       if (isShared(address)) return `Address ${address} stays with those who share it.`;

@@ -1,17 +1,19 @@
 import { listInWords } from '../lib/list-in-words.ts';
-import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
+import type { AddressPool } from '../model/address-pool.ts';
 import type { AllocationRecord } from '../model/allocation-record.ts';
-import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
+import type { IpAddress } from '../model/ip-address.ts';
 import type { LabelSet } from '../model/labels.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { type Awaited, type Choice, NOTHING_AWAITED, type VipDecision } from './address-decision.ts';
-import { AddressLedger, everythingOf, type Holding } from './address-ledger.ts';
+import { AddressLedger } from './address-ledger.ts';
 import { Adopter, type Adoption } from './adopter.ts';
 import { adoptionClaims, claimOf } from './adoption-claims.ts';
 import { chooseAddresses } from './choose-addresses.ts';
 import { grantPorts } from './grant-ports.ts';
+import { everythingOf, type Holding, inFamilyOrder, sameHolding } from './holding.ts';
 import { comparePreference } from './pool-admission.ts';
 import { covers, poolCovering } from './pool-space.ts';
+import { ReleasedAddresses } from './released-addresses.ts';
 import { WaitingServices } from './waiting-services.ts';
 
 export type { Refusal, RefusalReason, VipDecision } from './address-decision.ts';
@@ -30,19 +32,17 @@ export interface PoolUsage {
 /** Labels of a namespace; undefined while not known. */
 export type LabelsOf = (namespace: string) => LabelSet | undefined;
 
-/** So many addresses of a pool are held at most, for they stand in its status; then those go first that come free first. */
-const MOST_HELD = 1_000;
-
 const NO_LABELS: LabelsOf = () => undefined;
 
 /**
  * Who has which address. In memory only: rebuilt at start from the pools and from the records on the Services, before
  * anything is given out. An address, protocol and port has one holder at most (I1) and a holder keeps its address until it asks for another (I2).
  *
- * The order of use: {@link setPools}, {@link restoreHeld}, {@link adoptAll} once, then {@link allocate} and {@link release} as Services come and go.
+ * The order of use: {@link setPools}, {@link ReleasedAddresses.restore}, {@link adoptAll} once, then {@link allocate} and {@link release} as Services come and go.
  */
 export class AddressBook {
   readonly #ledger = new AddressLedger();
+  readonly #released = new ReleasedAddresses(this.#ledger);
   readonly #waiting = new WaitingServices(this.#ledger);
   /** By pool: Services whose address it no longer has. */
   readonly #outside = new Map<string, Set<ServiceKey>>();
@@ -52,6 +52,11 @@ export class AddressBook {
   /** @param options.adoptIngress whether what a status shows counts as a wish of a Service that has no record yet: for those who come from another implementation. */
   constructor(options: { readonly adoptIngress: boolean } = { adoptIngress: false }) {
     this.#adoptIngress = options.adoptIngress;
+  }
+
+  /** Addresses that their pool still holds for who released them. */
+  get held(): Omit<ReleasedAddresses, 'hold'> {
+    return this.#released;
   }
 
   /**
@@ -72,16 +77,6 @@ export class AddressBook {
     return [...this.#ledger.holdings()]
       .filter((holding) => !unusable.has(holding.pool) && this.#rehome(holding))
       .map(({ key }) => key);
-  }
-
-  /** Takes back addresses that were held when the process before ended; those in use, or in no such pool any more, are left out. */
-  restoreHeld(pool: string, held: Iterable<HeldAddress>, now: number): void {
-    const space = this.#ledger.pools.get(pool);
-    for (const one of held) {
-      const { address, until } = one;
-      if (space?.contains(address) !== true || until <= now || this.#ledger.users(address).length > 0) continue;
-      if (this.#ledger.reservedFor(address) === undefined) this.#ledger.hold(one);
-    }
   }
 
   /**
@@ -149,7 +144,7 @@ export class AddressBook {
     if (holding === undefined) return [];
     this.#ledger.replace(holding, undefined);
     this.#mark(key, holding.pool, false);
-    return this.#hold(holding, everythingOf(holding), now);
+    return this.#released.hold(holding, everythingOf(holding), now);
   }
 
   /** Addresses a Service gave up by an explicit change; a director may still have them. */
@@ -162,7 +157,7 @@ export class AddressBook {
     const holding = this.#ledger.holding(key);
     if (holding === undefined || holding.leaving.length === 0) return [];
     this.#ledger.replace(holding, holding.current.length === 0 ? undefined : { ...holding, leaving: [] });
-    return this.#hold(holding, holding.leaving, now);
+    return this.#released.hold(holding, holding.leaving, now);
   }
 
   /** Every lane has been told which ports the Service has now: those it had before may be another's. */
@@ -170,33 +165,6 @@ export class AddressBook {
     const holding = this.#ledger.holding(key);
     if (holding === undefined || holding.leavingPorts.length === 0) return;
     this.#ledger.replace(holding, { ...holding, leavingPorts: [] });
-  }
-
-  /** Ends the holding of addresses whose time has come. @returns the pools that have them. */
-  expire(now: number): ReadonlySet<string> {
-    const due = [...this.#ledger.heldAddresses()].filter(({ until }) => until <= now);
-    for (const { address } of due) this.#ledger.unhold(address);
-    return new Set(due.flatMap(({ address }) => this.#poolsWith(address)));
-  }
-
-  /** When the next held address comes free, milliseconds since the epoch; undefined when none is held. */
-  nextExpiry(): number | undefined {
-    let next: number | undefined;
-    for (const { until } of this.#ledger.heldAddresses()) if (next === undefined || until < next) next = until;
-    return next;
-  }
-
-  /** Addresses of the pool that are held, in the order in which they come free. */
-  heldOf(pool: string): readonly HeldAddress[] {
-    const space = this.#ledger.pools.get(pool);
-    return [...this.#ledger.heldAddresses()]
-      .filter(({ address }) => space?.contains(address) === true)
-      .sort((a, b) => a.until - b.until || (a.address < b.address ? -1 : 1));
-  }
-
-  /** For whom the address is held since it was released. */
-  heldFor(address: IpAddress): ServiceKey | undefined {
-    return this.#ledger.held(address)?.service;
   }
 
   /** The Services that have the address, or are giving it up. */
@@ -347,49 +315,10 @@ export class AddressBook {
     return true;
   }
 
-  /** Of the addresses that a Service has no more, those that its pool holds for a while are held. */
-  #hold({ key, pool }: Holding, addresses: readonly IpAddress[], now: number): readonly IpAddress[] {
-    const space = this.#ledger.pools.get(pool);
-    const seconds = space?.pool.releaseDelaySeconds ?? 0;
-    if (space === undefined || seconds === 0) return addresses;
-    for (const { address } of this.heldOf(pool).slice(0, -(MOST_HELD - addresses.length))) this.#ledger.unhold(address);
-    for (const address of addresses) {
-      const taken = this.#ledger.users(address).length > 0 || this.#ledger.reservedFor(address) !== undefined;
-      if (!taken && space.contains(address)) this.#ledger.hold({ address, service: key, until: now + seconds * 1_000 });
-    }
-    return addresses;
-  }
-
   /** Notes whether the address of a Service lies outside its pool. */
   #mark(key: ServiceKey, pool: string, outside: boolean): void {
     const services = this.#outside.get(pool);
     if (outside) this.#outside.set(pool, (services ?? new Set()).add(key));
     else if (services?.delete(key) === true && services.size === 0) this.#outside.delete(pool);
   }
-
-  #poolsWith(address: IpAddress): readonly string[] {
-    return [...this.#ledger.pools.values()].filter((space) => space.contains(address)).map(({ pool }) => pool.name);
-  }
-}
-
-function sameHolding(a: Holding, b: Holding): boolean {
-  return (
-    a.uid === b.uid &&
-    a.pool === b.pool &&
-    a.sharingKey === b.sharingKey &&
-    a.reallocated === b.reallocated &&
-    sameList(a.current, b.current) &&
-    sameList(a.leaving, b.leaving) &&
-    sameList(a.ports, b.ports) &&
-    sameList(a.leavingPorts, b.leavingPorts)
-  );
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
-}
-
-function inFamilyOrder(addresses: readonly IpAddress[], families: readonly IpFamily[]): readonly IpAddress[] {
-  if (addresses.length < 2) return addresses;
-  return [...addresses].sort((a, b) => families.indexOf(familyOf(a)) - families.indexOf(familyOf(b)));
 }

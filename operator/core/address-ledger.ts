@@ -1,38 +1,13 @@
 import { CompactMap } from '../lib/compact-map.ts';
+import { setOrDrop } from '../lib/counts.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { AddressPool, HeldAddress } from '../model/address-pool.ts';
 import { familyOf, type IpAddress, type IpFamily } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { everythingOf, type Holding } from './holding.ts';
 import { findOverlaps } from './pool-overlaps.ts';
 import { PoolSpace } from './pool-space.ts';
-
-/** What one Service has. */
-export interface Holding {
-  readonly key: ServiceKey;
-  readonly namespace: string;
-  readonly uid: string;
-  readonly pool: string;
-  /** One per family at most, in the order of ipFamilies. */
-  readonly current: readonly IpAddress[];
-  /** No longer wanted, but a director may still have them. */
-  readonly leaving: readonly IpAddress[];
-  /** Set when others may share the addresses. */
-  readonly sharingKey: string | undefined;
-  /** Ports that are its own at its addresses, as `TCP/80`. */
-  readonly ports: readonly string[];
-  /** No longer wanted, but a director may still have them. */
-  readonly leavingPorts: readonly string[];
-  readonly reallocated: string | undefined;
-}
-
-/** A Service of the namespace has begun to share the address under the key. */
-export interface BegunSharing {
-  readonly sharingKey: string;
-  readonly address: IpAddress;
-  readonly namespace: string;
-  /** Whether others share the address under the key already. */
-  readonly joins: boolean;
-}
+import { SharedAddresses } from './shared-addresses.ts';
 
 /**
  * Who uses which address, and for whom addresses are kept: reserved by a pool, or held since they were released. An address that is used, reserved or held is free in
@@ -45,8 +20,7 @@ export class AddressLedger {
   readonly #users = new CompactMap<IpAddress, readonly ServiceKey[]>();
   /** Services by pool. */
   readonly #services = new Map<string, number>();
-  /** By sharing key, how many Services have an address under it. */
-  readonly #bySharingKey = new Map<string, Map<IpAddress, number>>();
+  readonly #sharing = new SharedAddresses();
   readonly #assigned = new Map<string, Record<IpFamily, number>>();
   readonly #inNamespace = new Map<string, number>();
   readonly #held = new Map<IpAddress, HeldAddress>();
@@ -56,9 +30,6 @@ export class AddressLedger {
   /** Addresses whose use has become less since they were last taken. */
   readonly #eased = new Set<IpAddress>();
   readonly #easedQuotas: Pick<Holding, 'pool' | 'namespace'>[] = [];
-  readonly #begun: BegunSharing[] = [];
-  /** Shared addresses that a Service had and has no more, or is giving up, while others have them. */
-  readonly #parted = new Set<IpAddress>();
 
   get pools(): ReadonlyMap<string, PoolSpace> {
     return this.#pools;
@@ -89,6 +60,11 @@ export class AddressLedger {
     }
     this.#preferred = [...this.#pools.values()].sort((a, b) => compare(a.pool, b.pool));
     return changed;
+  }
+
+  /** Which addresses are shared under which key; it follows {@link replace}. */
+  get sharing(): Omit<SharedAddresses, 'count' | 'note'> {
+    return this.#sharing;
   }
 
   holding(key: ServiceKey): Holding | undefined {
@@ -130,11 +106,6 @@ export class AddressLedger {
     return held === undefined ? reserved : [...reserved, ...held];
   }
 
-  /** Addresses in use under a sharing key, in no particular order. */
-  sharedUnder(sharingKey: string): Iterable<IpAddress> {
-    return this.#bySharingKey.get(sharingKey)?.keys() ?? NO_ADDRESSES;
-  }
-
   /** Different addresses that the Services of the namespace have of the pool. */
   usedIn(pool: string, namespace: string): number {
     return this.#inNamespace.get(`${pool}/${namespace}`) ?? 0;
@@ -154,7 +125,7 @@ export class AddressLedger {
     for (const address of has) if (after !== undefined && !had.includes(address)) this.#join(address, after.key);
     if (after !== undefined) this.#holdings.set(after.key, after);
     else if (before !== undefined) this.#holdings.delete(before.key);
-    this.#noteSharing(before, after);
+    this.#sharing.note(before, after, (address) => this.#users.has(address));
     if (after !== undefined) this.#count(after, 1);
     if (before !== undefined && this.usedIn(before.pool, before.namespace) < used) this.#easedQuotas.push(before);
     if (
@@ -197,19 +168,6 @@ export class AddressLedger {
   /** Namespaces that have less of a pool than they had, since this was last called. */
   takeEasedQuotas(): readonly Pick<Holding, 'pool' | 'namespace'>[] {
     return this.#easedQuotas.splice(0);
-  }
-
-  /** Addresses that Services have begun to share, since this was last called. */
-  takeBegun(): readonly BegunSharing[] {
-    return this.#begun.splice(0);
-  }
-
-  /** Shared addresses that are less Services' than before, since this was last called. */
-  takeParted(): readonly IpAddress[] {
-    if (this.#parted.size === 0) return NO_ADDRESSES;
-    const parted = [...this.#parted];
-    this.#parted.clear();
-    return parted;
   }
 
   /** Nobody has it, and it is kept for nobody. */
@@ -278,7 +236,7 @@ export class AddressLedger {
       if (others.length < 2 || !others.some(isTwin)) inNamespace += sign;
       if (others.length < 2 || !others.some((other) => other !== key && this.#counts(other, pool, address)))
         counts[familyOf(address)] += sign;
-      if (sharingKey !== undefined) this.#indexSharing(sharingKey, address, sign);
+      if (sharingKey !== undefined) this.#sharing.count(sharingKey, address, sign);
     }
     setOrDrop(this.#inNamespace, place, inNamespace);
     setOrDrop(this.#services, pool, this.countOf(pool) + sign);
@@ -294,43 +252,8 @@ export class AddressLedger {
   #countsThere(other: ServiceKey, { namespace, pool }: Holding, address: IpAddress): boolean {
     return this.#counts(other, pool, address) && this.#holdings.get(other)?.namespace === namespace;
   }
-
-  #indexSharing(sharingKey: string, address: IpAddress, sign: 1 | -1): void {
-    const addresses = this.#bySharingKey.get(sharingKey) ?? new Map<IpAddress, number>();
-    setOrDrop(addresses, address, (addresses.get(address) ?? 0) + sign);
-    if (addresses.size > 0) this.#bySharingKey.set(sharingKey, addresses);
-    else this.#bySharingKey.delete(sharingKey);
-  }
-
-  /** What of a change concerns those who share; to be called while what the Service had is counted no more, and what it has not yet. */
-  #noteSharing(before: Holding | undefined, after: Holding | undefined): void {
-    if (after?.sharingKey !== undefined) {
-      const { sharingKey, namespace } = after;
-      const had = before?.sharingKey === sharingKey ? before.current : NO_ADDRESSES;
-      for (const address of after.current)
-        if (!had.includes(address))
-          this.#begun.push({
-            ...{ sharingKey, address, namespace },
-            joins: this.#bySharingKey.get(sharingKey)?.has(address) === true,
-          });
-    }
-    if (before?.sharingKey === undefined) return;
-    for (const address of before.current)
-      if (after?.current.includes(address) !== true && this.#users.has(address)) this.#parted.add(address);
-  }
 }
 
 const NOBODY: readonly ServiceKey[] = [];
 const NO_ADDRESSES: readonly IpAddress[] = [];
 const NONE_ASSIGNED: Readonly<Record<IpFamily, number>> = { IPv4: 0, IPv6: 0 };
-
-/** What a Service has and what it is giving up. */
-export function everythingOf(holding: Holding | undefined): readonly IpAddress[] {
-  if (holding === undefined) return NO_ADDRESSES;
-  return holding.leaving.length === 0 ? holding.current : [...holding.current, ...holding.leaving];
-}
-
-function setOrDrop<K>(counts: Map<K, number>, name: K, value: number): void {
-  if (value === 0) counts.delete(name);
-  else counts.set(name, value);
-}

@@ -2,7 +2,8 @@ import { listInWords } from '../lib/list-in-words.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService } from '../model/load-balanced-service.ts';
 import type { Refusal } from './address-decision.ts';
-import type { AddressLedger, Holding } from './address-ledger.ts';
+import type { AddressLedger } from './address-ledger.ts';
+import type { Holding } from './holding.ts';
 import { nameService } from './name-service.ts';
 import { claims, othersAt, portsOf } from './obstacles.ts';
 

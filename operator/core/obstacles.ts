@@ -3,7 +3,8 @@ import type { AddressPool } from '../model/address-pool.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import type { RefusalReason } from './address-decision.ts';
-import type { AddressLedger, Holding } from './address-ledger.ts';
+import type { AddressLedger } from './address-ledger.ts';
+import type { Holding } from './holding.ts';
 import { nameService } from './name-service.ts';
 
 /** Why a Service cannot have an address now, as the rest of a sentence that begins with the address. */

@@ -80,7 +80,7 @@ function fill(
     const ofFamily = (address: IpAddress) => familyOf(address) === family && mayHave(address);
     const find = (suits: (address: IpAddress) => boolean) =>
       (own.length > 0 ? own.find(suits) : undefined) ??
-      (sharingKey === undefined ? undefined : lowest([...ledger.sharedUnder(sharingKey)].filter(suits)));
+      (sharingKey === undefined ? undefined : lowest([...ledger.sharing.under(sharingKey)].filter(suits)));
     const better = isBetter && find((address) => isBetter(address) && ofFamily(address));
     return better ?? find(ofFamily) ?? space.firstFree(family) ?? [];
   });

@@ -63,9 +63,9 @@ export class WaitingServices {
   /** Those who have a chance now which they had not when they were refused, oldest first; each is named once. */
   takeWakeable(): readonly ServiceKey[] {
     for (const address of this.#ledger.takeEased()) this.#eased(address);
-    for (const { sharingKey, address, namespace, joins } of this.#ledger.takeBegun())
+    for (const { sharingKey, address, namespace, joins } of this.#ledger.sharing.takeBegun())
       this.#list.openSharing(sharingKey, this.#isFreeAt(address), joins ? namespace : undefined);
-    for (const address of this.#ledger.takeParted()) this.#list.open(LINE.parting(address));
+    for (const address of this.#ledger.sharing.takeParted()) this.#list.open(LINE.parting(address));
     for (const { pool, namespace } of this.#ledger.takeEasedQuotas()) this.#quotaEased(pool, namespace);
     return this.#list.takeOpen();
   }

@@ -58,7 +58,7 @@ class History {
     else if (kind < 14) this.#editPools();
     else if (kind < 15) this.#restart();
     else if (kind < 17) this.#now += this.#roll(40) * 1_000;
-    this.#book.expire(this.#now);
+    this.#book.held.expire(this.#now);
     this.#wake();
     this.#check();
   }
@@ -66,7 +66,7 @@ class History {
   /** Everybody leaves: nothing may be left over. */
   end(): void {
     for (const key of [...this.#services.keys()]) this.#book.release(key, this.#now);
-    this.#book.expire(Number.MAX_SAFE_INTEGER);
+    this.#book.held.expire(Number.MAX_SAFE_INTEGER);
     this.#book.setPools([aPool({ addresses: ['203.0.113.10-203.0.113.13'] })]);
     const usage = { assignedIPv4: 0, assignedIPv6: 0, availableIPv4: 4n, availableIPv6: 0n, outside: 0 };
     assert.deepEqual(this.#book.usage('web'), usage, 'nothing leaks');
@@ -131,7 +131,7 @@ class History {
     if (service === undefined) return;
     const asked = JSON.stringify([service.request, service.ipFamilies]);
     const before = this.#given.get(key);
-    const kept = new Map(ADDRESSES.map((text) => [text as IpAddress, this.#book.heldFor(text as IpAddress)]));
+    const kept = new Map(ADDRESSES.map((text) => [text as IpAddress, this.#book.held.for(text as IpAddress)]));
     const used = new Map(this.#pools.map(({ name }) => [name, this.#usedIn(name, service.namespace)]));
     const decision = this.#book.allocate(service, {});
     this.#mayHave(service, decision, before?.addresses ?? [], kept, (pool) => used.get(pool) ?? 0);
@@ -225,7 +225,7 @@ class History {
         ({ first, last }) => first <= addressToNumber(address) && addressToNumber(address) <= last,
       );
       const reserved = this.#pools.some(({ reservations }) => reservations.some((one) => one.address === address));
-      if (!isKept && isOf === true && !reserved) assert.equal(this.#book.heldFor(address), key, `${address} is held`);
+      if (!isKept && isOf === true && !reserved) assert.equal(this.#book.held.for(address), key, `${address} is held`);
     }
   }
 
@@ -264,7 +264,7 @@ class History {
   /** The next process knows pools, what they hold, and the Services with their records; the status shows all of it. */
   #restart(): void {
     const held = new Map<string, readonly HeldAddress[]>(
-      this.#pools.map(({ name }) => [name, this.#book.heldOf(name)]),
+      this.#pools.map(({ name }) => [name, this.#book.held.of(name)]),
     );
     const found = [...this.#services.values()].map((service) => {
       const record = this.#book.recordOf(service.key);
@@ -274,7 +274,7 @@ class History {
     this.#settle();
     this.#book = new AddressBook();
     this.#book.setPools(this.#pools);
-    for (const [pool, addresses] of held) this.#book.restoreHeld(pool, addresses, this.#now);
+    for (const [pool, addresses] of held) this.#book.held.restore(pool, addresses, this.#now);
     const adoptions = this.#book.adoptAll(found, () => ({}));
     for (const [key, adoption] of adoptions)
       assert.notEqual(adoption.kind, 'refused', `${key} after a restart: ${JSON.stringify(adoption)}`);

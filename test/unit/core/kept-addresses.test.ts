@@ -85,12 +85,12 @@ describe('An address that is held after its release', () => {
     const book = aBook(pool);
     give(book, aService());
     assert.deepEqual(book.release(aService().key, NOW), [V4]);
-    assert.deepEqual(book.heldOf('web'), [{ address: V4, service: keyOf('web'), until: NOW + HOUR_MS }]);
+    assert.deepEqual(book.held.of('web'), [{ address: V4, service: keyOf('web'), until: NOW + HOUR_MS }]);
     assert.equal(book.usage('web').availableIPv4, 1n);
     const other = aService({ name: 'b', request: { addresses: [V4] } });
     refused(give(book, other), 'AddressReserved', /203\.0\.113\.10 is held for Service default\/web/);
     assert.deepEqual(assigned(give(book, aService({ uid: 'another' }))), [V4]);
-    assert.deepEqual(book.heldOf('web'), []);
+    assert.deepEqual(book.held.of('web'), []);
   });
 
   it('is given back also before the directors have let go of it', () => {
@@ -110,31 +110,31 @@ describe('An address that is held after its release', () => {
     give(book, old);
     book.release(keyOf('web'), NOW);
     assert.deepEqual(book.wakeable(), []);
-    assert.equal(book.nextExpiry(), NOW + HOUR_MS);
-    assert.equal(book.expire(NOW + HOUR_MS - 1).size, 0);
-    assert.deepEqual([...book.expire(NOW + HOUR_MS)], ['web']);
+    assert.equal(book.held.nextExpiry(), NOW + HOUR_MS);
+    assert.equal(book.held.expire(NOW + HOUR_MS - 1).size, 0);
+    assert.deepEqual([...book.held.expire(NOW + HOUR_MS)], ['web']);
     assert.deepEqual(book.wakeable(), [old.key]);
     assert.deepEqual(assigned(give(book, old)), [V4]);
-    assert.equal(book.nextExpiry(), undefined);
+    assert.equal(book.held.nextExpiry(), undefined);
   });
 
   it('is held again by the next process, but not when somebody has it, the time is over, or the pool has it no more', () => {
     const held = (address: string, until: number): HeldAddress => ({ ...reserve(address, 'default/gone'), until });
     const book = aBook(pool);
     book.adopt(aPublishedService({ ingress: ['203.0.113.11'] }));
-    book.restoreHeld('web', [held(V4, NOW + 1), held('203.0.113.11', NOW + 1), held('192.0.2.1', NOW + 1)], NOW);
+    book.held.restore('web', [held(V4, NOW + 1), held('203.0.113.11', NOW + 1), held('192.0.2.1', NOW + 1)], NOW);
     assert.deepEqual(
-      book.heldOf('web').map(({ address }) => address),
+      book.held.of('web').map(({ address }) => address),
       [V4],
     );
     const late = aBook(pool);
-    late.restoreHeld('web', [held(V4, NOW)], NOW);
-    assert.deepEqual(late.heldOf('web'), []);
+    late.held.restore('web', [held(V4, NOW)], NOW);
+    assert.deepEqual(late.held.of('web'), []);
   });
 
   it('is not taken by a forged record', () => {
     const book = aBook(pool);
-    book.restoreHeld('web', [{ ...reserve(V4, 'default/gone'), until: NOW + 1 }], NOW);
+    book.held.restore('web', [{ ...reserve(V4, 'default/gone'), until: NOW + 1 }], NOW);
     assert.equal(book.adopt(aService({ record: { pool: 'web', addresses: [V4] } }), {}).kind, 'refused');
   });
 
@@ -144,7 +144,7 @@ describe('An address that is held after its release', () => {
       give(book, aService({ name: `s${index}` }));
       book.release(keyOf(`s${index}`), NOW + index);
     }
-    const held = book.heldOf('web');
+    const held = book.held.of('web');
     assert.equal(held.length, 1_000);
     assert.equal(held[0]?.service, keyOf('s2'));
   });

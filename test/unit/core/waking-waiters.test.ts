@@ -169,7 +169,7 @@ describe('Others who wait are woken', () => {
     book.setPools([aPool({ addresses: [A], releaseDelaySeconds: 30, reservations })]);
     const guest = aService({ name: 'guest' });
     refused(give(book, guest), 'PoolExhausted', /web/);
-    assert.deepEqual([...book.expire(NOW + 30_000)], ['web']);
+    assert.deepEqual([...book.held.expire(NOW + 30_000)], ['web']);
     assert.deepEqual(wake(book, guest), [guest.key]);
     assert.deepEqual(book.addressesOf(guest.key), [A]);
   });
