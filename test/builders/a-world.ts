@@ -3,6 +3,7 @@ import type { ControllerMetrics, DirectorDialer, Leadership } from '../../operat
 import type { AddressPool } from '../../operator/model/address-pool.ts';
 import type { Director } from '../../operator/model/director.ts';
 import type { LoadBalancedService, ServiceKey } from '../../operator/model/load-balanced-service.ts';
+import { formatVirtualServerKey } from '../../operator/model/virtual-server.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { FakeApi, FakeCluster } from '../fakes/fake-cluster.ts';
 import { FakeDirector, fakeDialer } from '../fakes/fake-director.ts';
@@ -12,6 +13,7 @@ import { ProcessLife } from '../fakes/process-life.ts';
 import { aDirector } from './a-director.ts';
 import { aNode } from './a-node.ts';
 import { aPool } from './a-pool.ts';
+import { aService } from './a-service.ts';
 
 /** The Lease of a fake cluster: a transition count and who holds it. */
 export class FakeLease implements Leadership {
@@ -168,6 +170,32 @@ export class World {
   /** Lets time pass until nothing more happens within it. */
   async run(milliseconds = 5_000): Promise<void> {
     await this.clock.advance(milliseconds);
+  }
+
+  /** Starts an operator process and has it serve Services of these names, one after the other. */
+  async serve(...names: string[]): Promise<void> {
+    this.start();
+    await this.run();
+    for (const name of names) {
+      this.api.putService(aService({ name }));
+      await this.run(100);
+    }
+    await this.run();
+  }
+
+  /** Virtual servers on a director, as `TCP 203.0.113.10:80`. */
+  tableOf(director: string): string[] {
+    return this.host(director).table.virtualServers().map(formatVirtualServerKey);
+  }
+
+  /** {@link tableOf} each director. */
+  tables(): string[][] {
+    return [...this.api.directors.keys()].map((name) => this.tableOf(name));
+  }
+
+  /** The verbs of the writes to an object so far. */
+  writesTo(key: ServiceKey): string[] {
+    return this.writer.writes.filter(({ object }) => object === key).map(({ verb }) => verb);
   }
 
   service(key: ServiceKey): LoadBalancedService {
