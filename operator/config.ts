@@ -24,6 +24,15 @@ const configFile = z.strictObject({
   aliases: z.array(z.enum(ALIAS_GROUPS)).default([]),
   /** A Service of ours that shows an address of a pool, written by another implementation, keeps it when it is free and permitted. */
   adoptIngress: z.boolean().default(false),
+  /** How long kube-proxy on a node may take to program what it learns: so long the node waits for its first packets. Seconds, 0 … 600. */
+  kubeProxy: z
+    .strictObject({
+      /** After a node was Ready for the first time. */
+      newNodeSeconds: z.number().min(0).max(600).default(10),
+      /** After a node got its first endpoint of a Service with externalTrafficPolicy Local, while another node serves. */
+      newEndpointSeconds: z.number().min(0).max(600).default(3),
+    })
+    .prefault({}),
   /** Where /healthz, /readyz and /metrics are served; port 0 picks a free one. */
   health: z
     .strictObject({ host: z.string().min(1).default('0.0.0.0'), port: z.int().min(0).max(65_535).default(8081) })

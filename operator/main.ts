@@ -101,7 +101,7 @@ class IpvsOperator extends SafeOperator {
 
   #beginTerm(leadership: Leadership): void {
     if (this.#term !== undefined) return;
-    const { namespace, claimUnclassed, aliases, adoptIngress, neverAssign, limits } = this.#config;
+    const { namespace, claimUnclassed, aliases, adoptIngress, neverAssign, kubeProxy, limits } = this.#config;
     const shared = { api: this.#api, clock: systemClock, log: this.#log };
     const cache = createClusterCache({
       ...shared,
@@ -132,6 +132,7 @@ class IpvsOperator extends SafeOperator {
       serviceWorkers: limits.serviceWorkers,
       neverAssign,
       adoptIngress,
+      kubeProxy: { newNodeMs: kubeProxy.newNodeSeconds * 1_000, newEndpointMs: kubeProxy.newEndpointSeconds * 1_000 },
     });
     this.#term = { cache, events, operator };
     cache.start();

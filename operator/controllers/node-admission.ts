@@ -1,9 +1,6 @@
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { Clock } from './ports.ts';
 
-/** From a new node's first Ready to its first packet: its kube-proxy needs a moment to know the Services. */
-const SETTLE_MS = 10_000;
-
 /**
  * Which nodes may become real servers. A node that joins shows up, and even calls itself Ready, before its kube-proxy can take packets for a
  * VIP; used at once it would refuse connections of every Service. So it waits until it has been Ready for a while. A node that has been admitted
@@ -11,12 +8,15 @@ const SETTLE_MS = 10_000;
  */
 export class NodeAdmission {
   readonly #clock: Clock;
+  /** From a new node's first Ready to its first packet: its kube-proxy needs a moment to know the Services. */
+  readonly #settleMs: number;
   readonly #onAdmitted: () => void;
   readonly #admitted = new Set<string>();
   readonly #settling = new Map<string, () => void>();
 
-  constructor(clock: Clock, onAdmitted: () => void) {
+  constructor(clock: Clock, settleMs: number, onAdmitted: () => void) {
     this.#clock = clock;
+    this.#settleMs = settleMs;
     this.#onAdmitted = onAdmitted;
   }
 
@@ -49,7 +49,7 @@ export class NodeAdmission {
 
   #settle({ name, hasBeenReady }: ClusterNode): void {
     if (this.#admitted.has(name) || this.#settling.has(name) || !hasBeenReady) return;
-    const cancel = this.#clock.schedule(SETTLE_MS, () => {
+    const cancel = this.#clock.schedule(this.#settleMs, () => {
       this.#settling.delete(name);
       this.#admitted.add(name);
       this.#onAdmitted();

@@ -30,6 +30,15 @@ import type {
 import { ServiceController } from './service-controller.ts';
 import { WorkQueue } from './work-queue.ts';
 
+export interface KubeProxyDelays {
+  /** From a new node's first Ready to its first packet. */
+  readonly newNodeMs: number;
+  /** From a node's first endpoint of a Service with externalTrafficPolicy Local to its first packet. */
+  readonly newEndpointMs: number;
+}
+
+const KUBE_PROXY: KubeProxyDelays = { newNodeMs: 10_000, newEndpointMs: 3_000 };
+
 /** Everything the controllers need of the world. */
 export interface OperatorParts {
   readonly cluster: Cluster;
@@ -46,6 +55,8 @@ export interface OperatorParts {
   /** Services that show an address of a pool, written by another implementation, keep it when they may have it. */
   readonly adoptIngress?: boolean;
   readonly laneTiming?: LaneTiming;
+  /** How long nodes wait for their kube-proxy. */
+  readonly kubeProxy?: KubeProxyDelays;
   /** Addresses that no pool ever gives: gateways, and the cluster IP range where the API server does not tell it. */
   readonly neverAssign?: readonly AddressRange[];
 }
@@ -89,8 +100,9 @@ class OperatorCore implements Operator {
 
   constructor(parts: OperatorParts) {
     this.#parts = parts;
+    const { newNodeMs, newEndpointMs } = parts.kubeProxy ?? KUBE_PROXY;
     this.#book = new AddressBook({ adoptIngress: parts.adoptIngress ?? false });
-    this.#nodes = new NodeAdmission(parts.clock, () => this.#onNodes());
+    this.#nodes = new NodeAdmission(parts.clock, newNodeMs, () => this.#onNodes());
     this.#deaths = new KnownDeaths(parts.clock);
     this.#hosts = new HostGuard(parts.cluster, parts.neverAssign ?? []);
     const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally, hosts: this.#hosts };
@@ -98,6 +110,7 @@ class OperatorCore implements Operator {
       ...shared,
       nodes: () => this.#nodes.usable(parts.cluster.nodes()),
       deaths: this.#deaths,
+      newEndpointMs,
       enqueue: (keys) => this.#addServices(keys),
       onHeld: () => this.#held.watch(),
       onPoolUse: (pool) => this.#poolQueue.add(pool),

@@ -13,6 +13,8 @@ export interface SentBackendsParts {
   /** Nodes that are dead. */
   readonly deaths: NodeDeaths;
   readonly clock: Pick<Clock, 'monotonic'>;
+  /** How long a node with a new endpoint waits for its kube-proxy. */
+  readonly newEndpointMs: number;
 }
 
 /** What to ask of the directors now; `dueMs`: in how long to look again, because weights or nodes wait. */
@@ -67,7 +69,8 @@ export class SentBackends {
       this.#settling.delete(key);
       return { virtualServers: wanted, waiting: new Map() };
     }
-    const settled = settleNodes(this.#settling.get(key), wanted, this.#parts.clock.monotonic());
+    const { clock, newEndpointMs: settleMs } = this.#parts;
+    const settled = settleNodes(this.#settling.get(key), wanted, { now: clock.monotonic(), settleMs });
     this.#settling.set(key, settled);
     return settled;
   }

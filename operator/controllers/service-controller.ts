@@ -26,6 +26,8 @@ export interface ServiceControllerOptions {
   /** Nodes that are dead. */
   readonly deaths: NodeDeaths;
   readonly clock: Clock;
+  /** How long a node with a new endpoint waits for its kube-proxy. */
+  readonly newEndpointMs: number;
   readonly log: Log;
   /** These Services have something to do now: an address came free that they wait for. */
   readonly enqueue: (keys: Iterable<ServiceKey>) => void;

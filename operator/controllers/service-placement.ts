@@ -40,6 +40,8 @@ export interface PlacementParts {
   /** Nodes that are dead. */
   readonly deaths: NodeDeaths;
   readonly clock: Pick<Clock, 'monotonic'>;
+  /** How long a node with a new endpoint waits for its kube-proxy. */
+  readonly newEndpointMs: number;
 }
 
 /**

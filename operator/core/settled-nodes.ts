@@ -5,13 +5,17 @@ import {
   type VirtualServer,
 } from '../model/virtual-server.ts';
 
-/** From a node's new endpoint to its first packet: kube-proxy there learns of it when we do, and programs at most once a second. */
-const SETTLE_MS = 3_000;
-
 /** What was asked of the directors last, and since when (monotonic milliseconds) nodes wait, by virtual server and real server. */
 export interface SentNodes {
   readonly virtualServers: readonly VirtualServer[];
   readonly waiting: ReadonlyMap<string, number>;
+}
+
+export interface SettleTime {
+  /** Monotonic milliseconds. */
+  readonly now: number;
+  /** From a node's new endpoint to its first packet: kube-proxy there learns of it when we do, and programs it when it gets to it. */
+  readonly settleMs: number;
 }
 
 /** What to ask of them now; `dueMs`: in how long to look again, because a node waits. */
@@ -25,7 +29,11 @@ export interface SettledNodes extends SentNodes {
  * director sends there first. Meanwhile those in use serve on, and when none of them stays, those whose endpoints are terminating and still
  * serve (KEP-1669). Nobody waits when there is nobody to stand in.
  */
-export function settleNodes(sent: SentNodes | undefined, next: readonly VirtualServer[], now: number): SettledNodes {
+export function settleNodes(
+  sent: SentNodes | undefined,
+  next: readonly VirtualServer[],
+  { now, settleMs }: SettleTime,
+): SettledNodes {
   if (sent === undefined) return { virtualServers: next, waiting: new Map() };
   const before = new Map(sent.virtualServers.map((server) => [formatVirtualServerKey(server), server.realServers]));
   const waiting = new Map<string, number>();
@@ -36,7 +44,7 @@ export function settleNodes(sent: SentNodes | undefined, next: readonly VirtualS
     if (!server.realServers.some(inUse)) return server;
     const joining = server.realServers.filter((real) => real.weight > 0 && !inUse(real));
     const since = new Map(joining.map((real) => [nameOf(real), sent.waiting.get(`${key} ${nameOf(real)}`) ?? now]));
-    const unsettled = new Map([...since].filter(([, began]) => now - began < SETTLE_MS));
+    const unsettled = new Map([...since].filter(([, began]) => now - began < settleMs));
     for (const [name, began] of unsettled) waiting.set(`${key} ${name}`, began);
     const standIns =
       unsettled.size > 0 && unsettled.size === server.realServers.filter(({ weight }) => weight > 0).length;
@@ -47,7 +55,7 @@ export function settleNodes(sent: SentNodes | undefined, next: readonly VirtualS
     });
     return { ...server, realServers };
   });
-  const due = Math.min(...waiting.values()) + SETTLE_MS;
+  const due = Math.min(...waiting.values()) + settleMs;
   return { virtualServers, waiting, ...(waiting.size > 0 && { dueMs: due - now }) };
 }
 

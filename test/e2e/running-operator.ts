@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { Lab } from '../lab/lab.ts';
+import { LabDir } from '../lab/lab-dir.ts';
 import type { OperatorProcess } from '../lab/operator-process.ts';
+
+/** kube-proxy on an emulated node was seen to take most of a minute to follow a pod that is replaced. */
+const FOR_EMULATED_NODES = { kubeProxy: { newEndpointSeconds: 60 } };
 
 /** The operator as the lab runs it: one process, with exactly its ServiceAccount's token, started and ended by tests. */
 export class RunningOperator {
@@ -21,7 +25,8 @@ export class RunningOperator {
   async start(): Promise<void> {
     if (this.#process?.isRunning) throw new Error('the operator runs already');
     this.#startedAt = Date.now();
-    this.#process = await this.#lab.startOperator();
+    const emulated = LabDir.current().state().vmNodes > 0;
+    this.#process = await this.#lab.startOperator(emulated ? { config: FOR_EMULATED_NODES } : {});
   }
 
   /** Ends the process and waits until it is gone. */

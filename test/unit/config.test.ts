@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { readConfig } from '../../operator/config.ts';
 
 describe('Configuration', () => {
@@ -34,11 +35,22 @@ describe('Configuration', () => {
         neverAssign: [],
         aliases: [],
         adoptIngress: false,
+        kubeProxy: { newNodeSeconds: 10, newEndpointSeconds: 3 },
         health: { host: '0.0.0.0', port: 8081 },
         lease: { enabled: true, name: 'ipvs-operator' },
         limits: { serviceWorkers: 16, parallelDials: 8 },
       },
     });
+  });
+
+  it('is shown with every field and its default in config/configured', () => {
+    const path = new URL('../../config/configured/config.yaml', import.meta.url).pathname;
+    const shown: unknown = parse(readFileSync(path, 'utf8'));
+    const read = readConfig(['--namespace', 'ipvs-system']);
+    assert.ok(read.ok);
+    const { kubeconfig, namespace, ...defaults } = read.config;
+    assert.deepEqual([shown, kubeconfig, namespace], [defaults, undefined, 'ipvs-system']);
+    assert.deepEqual(readConfig(['--namespace', 'ipvs-system', '--config', path]), read);
   });
 
   it('reads addresses that are never given, and says what is wrong with one', () => {
@@ -65,6 +77,11 @@ describe('Configuration', () => {
     ['an unknown field', 'healt: {}', /config\.yaml: unknown field healt$/],
     ['an unknown field inside another', 'health: {prot: 1}', /config\.yaml: unknown field health\.prot$/],
     ['a value of the wrong kind', 'claimUnclassed: maybe', /config\.yaml: claimUnclassed: /],
+    [
+      'a wait that is too long',
+      'kubeProxy: {newEndpointSeconds: 601}',
+      /config\.yaml: kubeProxy\.newEndpointSeconds: /,
+    ],
     ['a port that is none', 'health: {port: 70000}', /config\.yaml: health\.port: /],
     ['a file that is no YAML', 'a: [', /config\.yaml cannot be read: /],
     ['a file that is no mapping', 'info', /config\.yaml: the configuration must be a mapping/],

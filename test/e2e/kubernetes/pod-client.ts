@@ -20,9 +20,17 @@ export async function dialFrom(pod: Stored, address: string, request: 'hostname'
   return responses[0]?.trim() ?? '';
 }
 
-/** Waits until the pod is answered; gives back the answer. */
-export function untilDialled(pod: Stored, address: string, request: 'hostname' | 'clientip'): Promise<string> {
-  return eventually(`pod ${pod.metadata.name} to be answered by ${address}`, () => dialFrom(pod, address, request));
+/** Waits until the pod is answered, and as it should be: `check` throws otherwise. */
+export async function untilDialled(
+  pod: Stored,
+  address: string,
+  request: 'hostname' | 'clientip',
+  check: (answer: string) => void = () => undefined,
+): Promise<void> {
+  await eventually(`pod ${pod.metadata.name} to be answered by ${address}`, async () => {
+    check(await dialFrom(pod, address, request));
+    return true;
+  });
 }
 
 /** Waits until the pod is not answered. */

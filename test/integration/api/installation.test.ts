@@ -10,6 +10,23 @@ const TOGETHER = ['kustomization.yaml', 'secret.yaml', 'directors.yaml', 'pool.y
 const SINGLE_SAMPLES = readdirSync(config('samples')).filter((file) => !TOGETHER.includes(file));
 const OPERATOR = 'system:serviceaccount:ipvs-system:ipvs-operator';
 
+interface Configured {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: {
+    readonly template?: {
+      readonly spec: {
+        readonly containers: readonly {
+          readonly args: readonly string[];
+          readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+        }[];
+        readonly volumes: readonly { readonly name: string; readonly configMap: { readonly name: string } }[];
+      };
+    };
+  };
+}
+
 interface Role {
   readonly kind: string;
   readonly metadata: { readonly name: string };
@@ -42,6 +59,27 @@ describe('the installation, config/default', function () {
     const { spec } = (JSON.parse(template) as { spec: { template: { metadata: object; spec: object } } }).spec.template;
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'probe', namespace: 'ipvs-system' }, spec };
     // Warnings of Pod Security would be errors here: the namespace enforces them.
+    await plane.kubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod));
+  });
+
+  it('takes a configuration file with config/configured, in a Pod as restricted', async () => {
+    const documents = parseAllDocuments(await plane.kubectl(['kustomize', config('configured')])).map(
+      (document) => document.toJS() as Configured,
+    );
+    const { spec } = documents.find(({ kind }) => kind === 'Deployment')?.spec?.template ?? {};
+    const [, file] = spec?.containers[0]?.args ?? [];
+    const [mount] = spec?.containers[0]?.volumeMounts ?? [];
+    const [volume] = spec?.volumes ?? [];
+    const map = documents.find(
+      ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === volume?.configMap.name,
+    );
+    assert.equal(volume?.name, mount?.name);
+    assert.deepEqual(
+      Object.keys(map?.data ?? {}).map((name) => `${mount?.mountPath}/${name}`),
+      [file],
+    );
+    assert.equal(map?.metadata.namespace, 'ipvs-system');
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'probe', namespace: 'ipvs-system' }, spec };
     await plane.kubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod));
   });
 
