@@ -1,4 +1,4 @@
-import { createOperator, type Operator } from '../../operator/controllers/operator-core.ts';
+import { createOperator, type KubeProxyDelays, type Operator } from '../../operator/controllers/operator-core.ts';
 import type { ControllerMetrics, DirectorDialer, Leadership } from '../../operator/controllers/ports.ts';
 import type { AddressPool } from '../../operator/model/address-pool.ts';
 import type { Director } from '../../operator/model/director.ts';
@@ -56,6 +56,7 @@ export interface WorldOptions {
   readonly directors?: readonly Director[];
   /** How long a director takes to answer, milliseconds. */
   readonly answerDelayMs?: number;
+  readonly kubeProxy?: KubeProxyDelays;
 }
 
 /**
@@ -71,11 +72,13 @@ export class World {
   readonly lease = new FakeLease();
   readonly hosts = new Map<string, FakeDirector>();
   readonly #answerDelayMs: number;
+  readonly #kubeProxy: KubeProxyDelays | undefined;
   #process: { readonly operator: Operator; readonly cluster: FakeCluster; readonly life: ProcessLife } | undefined;
 
-  constructor({ seed = 1, pools = [aPool()], directors, answerDelayMs = 1 }: WorldOptions = {}) {
+  constructor({ seed = 1, pools = [aPool()], directors, answerDelayMs = 1, kubeProxy }: WorldOptions = {}) {
     this.clock = new FakeClock(seed);
     this.#answerDelayMs = answerDelayMs;
+    this.#kubeProxy = kubeProxy;
     this.api.namespaces.set('default', {});
     this.api.putSecret('director-ssh', 'the private key');
     for (const pool of pools) this.api.putPool({ ok: true, value: pool });
@@ -134,6 +137,7 @@ export class World {
       clock: life.clock(this.clock),
       log,
       metrics: NO_METRICS,
+      ...(this.#kubeProxy && { kubeProxy: this.#kubeProxy }),
     });
     this.#process = { operator, cluster, life };
     cluster.sync();

@@ -147,6 +147,31 @@ describe('The operator', () => {
       assert.deepEqual(used(), ['192.0.2.21', '192.0.2.22']);
     });
 
+    it('lets a new node wait for its kube-proxy as long as it is told to', async () => {
+      world = new World({ kubeProxy: { newNodeMs: 60_000, newEndpointMs: 3_000 } });
+      await world.serve('web');
+      const used = () => world.host('lb-1').table.virtualServers()[0]?.realServers.length;
+      world.api.putNode(aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] }));
+      await world.run(59_000);
+      assert.equal(used(), 2);
+      await world.run(2_000);
+      assert.equal(used(), 3);
+    });
+
+    it('lets a node with its first local endpoint wait for its kube-proxy as long as it is told to', async () => {
+      world = new World({ kubeProxy: { newNodeMs: 10_000, newEndpointMs: 60_000 } });
+      world.api.putEndpoints(WEB, { 'node-1': 1 });
+      world.start();
+      world.api.putService(aService({ externalTrafficPolicy: 'Local' }));
+      await world.run();
+      const used = () => world.host('lb-1').table.virtualServers()[0]?.realServers.length;
+      world.api.putEndpoints(WEB, { 'node-1': 1, 'node-2': 1 });
+      await world.run(59_000);
+      assert.equal(used(), 1);
+      await world.run(2_000);
+      assert.equal(used(), 2);
+    });
+
     it('moves it to the address it asks for, which is served before the old one is closed', async () => {
       await world.serve('web');
       const held: boolean[] = [];
