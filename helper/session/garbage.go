@@ -1,23 +1,37 @@
 package session
 
-import "runtime"
+import (
+	"runtime"
+	"runtime/debug"
+)
 
 const (
 	// largeRequest is where carrying out a request allocates so much that the garbage collector would run again and again meanwhile.
 	largeRequest = 256 << 10
-	// A request of so many bytes makes about so many times as much garbage, which is let lie up to a bound.
-	garbagePerByte = 16
-	maxGarbage     = 64 << 20
+	// A request of so many bytes allocates less than so many times as much in all, for which the process may take memory, up to a bound.
+	memoryPerByte = 32
+	maxMemory     = 256 << 20
 )
 
-// letLie makes room for the garbage of a large request, and returns what ends that. The collector runs when the heap has doubled since it
-// ran last; a session begins with next to nothing, so that a full load would be collected five or six times, and the collector would take
-// a tenth of its time. Here it finds a block that counts as live, is never touched, and so takes no memory: it then lets at most as much
-// garbage lie in addition, and is as before when the block is dropped.
+// letLie keeps the garbage collector from running while a large request is carried out, as long as the process takes no more memory
+// than the request needs, and returns what ends that. The collector runs when the heap has doubled since it ran last; a session begins with
+// next to nothing, so that a full load would be collected five or six times, and the collector would take a tenth of its time. Beyond the
+// bound it works as hard as it must to stay there.
 func letLie(request int) (end func()) {
 	if request < largeRequest {
 		return func() {}
 	}
-	block := make([]byte, min(garbagePerByte*request, maxGarbage))
-	return func() { runtime.KeepAlive(block) }
+	percent := debug.SetGCPercent(-1)
+	limit := debug.SetMemoryLimit(takenMemory() + min(int64(memoryPerByte*request), maxMemory))
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}
+}
+
+// takenMemory is what SetMemoryLimit limits.
+func takenMemory() int64 {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return int64(memory.Sys - memory.HeapReleased)
 }
