@@ -62,6 +62,9 @@ func made(unknown, left []plan.Change) []plan.Change {
 // recordIntent puts what is about to be made into the ledger first: if we die between two writes, what exists is ours.
 func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted, AddDrains: planned.Draining, RemoveDrains: planned.Returned}
+	if len(j.newKeys) == 0 {
+		j.newKeys = make(map[ipvs.ServiceKey]bool, planned.NewVirtualServers())
+	}
 	for index := range planned.Changes {
 		change := &planned.Changes[index]
 		switch {
@@ -88,8 +91,8 @@ func (e *Engine) readBack(j *job, changes []plan.Change) error {
 		return nil
 	}
 	j.replan()
-	known := map[ipvs.ServiceKey]bool{}
-	var ordered []ipvs.ServiceKey
+	known := make(map[ipvs.ServiceKey]bool, len(j.newKeys))
+	ordered := make([]ipvs.ServiceKey, 0, len(j.newKeys))
 	addressesTouched := false
 	for index := range changes {
 		change := &changes[index]
@@ -166,6 +169,9 @@ func (j *job) vanishedAddresses() []address.Assigned {
 
 // endedDrains are those whose real server is gone, by us or by others.
 func (j *job) endedDrains() []drain.Key {
+	if len(j.owned.Drains) == 0 {
+		return nil
+	}
 	looked := map[ipvs.ServiceKey]bool{}
 	for _, key := range j.looked() {
 		looked[key] = true

@@ -64,6 +64,9 @@ func (e *Engine) refreshMany(seen *view, keys []ipvs.ServiceKey) error {
 	if err != nil {
 		return err
 	}
+	if len(seen.VirtualServers) == 0 {
+		seen.VirtualServers = make(map[ipvs.ServiceKey]table.VirtualServer, len(keys))
+	}
 	services := make(map[ipvs.ServiceKey]ipvs.Service, len(dumped))
 	for _, service := range dumped {
 		services[service.ServiceKey] = service

@@ -27,7 +27,7 @@ func (j *job) parsePackets(virtualServer table.VirtualServer, sent wire.PacketRu
 		return err
 	}
 	if j.around.rules == nil {
-		j.around.rules = map[ipvs.ServiceKey]packets.Rules{}
+		j.around.rules = make(map[ipvs.ServiceKey]packets.Rules, len(j.sent.VirtualServers))
 	}
 	j.around.rules[virtualServer.ServiceKey] = rules
 	return nil

@@ -142,7 +142,7 @@ func TestBatchAnswersOneByOne(t *testing.T) {
 	})
 }
 
-// Dumps come in datagrams of at most 32 KiB; these tables need many.
+// Dumps come in datagrams of at most 8 KiB; these tables need many.
 func TestLargeTable(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {
 		const services, destinations = 600, 300

@@ -71,14 +71,12 @@ func Parse(sent wire.VirtualServer) (table.VirtualServer, error) {
 	if err := parseScheduling(sent, &service); err != nil {
 		return table.VirtualServer{}, err
 	}
-	destinations := make([]ipvs.Destination, 0, len(sent.RealServers))
+	destinations := make([]ipvs.Destination, len(sent.RealServers))
 	for index := range sent.RealServers {
 		realServer := &sent.RealServers[index]
-		destination, err := parseRealServer(key, realServer)
-		if err != nil {
+		if err := parseRealServer(key, realServer, &destinations[index]); err != nil {
 			return table.VirtualServer{}, fmt.Errorf("real server %s: %w", describe(realServer.Address, realServer.Port), err)
 		}
-		destinations = append(destinations, destination)
 	}
 	if sent.DrainSeconds < 0 || sent.DrainSeconds > maxDrainSeconds {
 		return table.VirtualServer{}, fmt.Errorf("drain time %d is outside 0 … %d seconds", sent.DrainSeconds, maxDrainSeconds)
@@ -168,42 +166,43 @@ const maxPersistenceSeconds = 31 * 24 * 3600
 // maxDrainSeconds is a day: what has not ended by then is not waiting to end.
 const maxDrainSeconds = 24 * 3600
 
-func parseRealServer(key ipvs.ServiceKey, sent *wire.RealServer) (ipvs.Destination, error) {
+func parseRealServer(key ipvs.ServiceKey, sent *wire.RealServer, destination *ipvs.Destination) error {
 	address, err := parseAddress(sent.Address)
 	if err != nil {
-		return ipvs.Destination{}, err
+		return err
 	}
 	method, err := parseForwardingMethod(sent.ForwardingMethod)
 	if err != nil {
-		return ipvs.Destination{}, err
+		return err
 	}
 	port, err := parseRealServerPort(key, method, sent.Port)
 	if err != nil {
-		return ipvs.Destination{}, err
+		return err
 	}
 	tunnel, err := parseTunnel(method, sent.Tunnel)
 	switch {
 	case err != nil:
-		return ipvs.Destination{}, err
+		return err
 	case address.IsMulticast() || address.IsUnspecified() || address.IsLinkLocalUnicast() || address.IsLoopback() && method != ipvs.Local:
-		return ipvs.Destination{}, fmt.Errorf("address %s cannot be a real server: use a unicast address that can be routed", address)
+		return fmt.Errorf("address %s cannot be a real server: use a unicast address that can be routed", address)
 	case ipvs.FamilyOf(address) != key.Family && method != ipvs.Tunneling:
-		return ipvs.Destination{}, fmt.Errorf("its address family differs from the virtual server's, which %s cannot translate: use Tunneling", method)
+		return fmt.Errorf("its address family differs from the virtual server's, which %s cannot translate: use Tunneling", method)
 	case sent.Weight < 0 || sent.Weight > math.MaxInt32:
-		return ipvs.Destination{}, fmt.Errorf("weight %d is outside 0 … 2147483647", sent.Weight)
+		return fmt.Errorf("weight %d is outside 0 … 2147483647", sent.Weight)
 	case sent.UpperThreshold < 0 || sent.UpperThreshold > math.MaxUint32:
-		return ipvs.Destination{}, fmt.Errorf("upper threshold %d is outside 0 … 4294967295", sent.UpperThreshold)
+		return fmt.Errorf("upper threshold %d is outside 0 … 4294967295", sent.UpperThreshold)
 	case sent.LowerThreshold < 0 || sent.LowerThreshold > sent.UpperThreshold:
-		return ipvs.Destination{}, fmt.Errorf("lower threshold %d is outside 0 … the upper threshold %d", sent.LowerThreshold, sent.UpperThreshold)
+		return fmt.Errorf("lower threshold %d is outside 0 … the upper threshold %d", sent.LowerThreshold, sent.UpperThreshold)
 	}
-	return ipvs.Destination{
+	*destination = ipvs.Destination{
 		DestinationKey:   ipvs.DestinationKey{Address: address, Port: port},
 		ForwardingMethod: method,
 		Weight:           uint32(sent.Weight),
 		UpperThreshold:   uint32(sent.UpperThreshold),
 		LowerThreshold:   uint32(sent.LowerThreshold),
 		Tunnel:           tunnel,
-	}, nil
+	}
+	return nil
 }
 
 // parseRealServerPort: only masquerading translates ports. Port 0 keeps the packet's own, and has a meaning for a firewall mark

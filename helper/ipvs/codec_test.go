@@ -48,13 +48,23 @@ func TestGoldenBytes(t *testing.T) {
 	}
 }
 
+func decodedDestination(body []byte) (destination Destination, err error) {
+	err = decodeDestinationMessage(body, IPv4, &destination)
+	return destination, err
+}
+
+func decodedService(body []byte) (service Service, err error) {
+	err = decodeServiceMessage(body, &service)
+	return service, err
+}
+
 // What the encoder writes the decoder reads, though the kernel's answers carry more.
 func TestCodecRoundTrip(t *testing.T) {
 	body, err := EncodeOperation(Operation{Kind: SetDestination, Service: goldenService, Destination: goldenDestination})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := decodeDestinationMessage(body, IPv4); err != nil || got != goldenDestination {
+	if got, err := decodedDestination(body); err != nil || got != goldenDestination {
 		t.Errorf("decoded %+v, %v", got, err)
 	}
 	for _, service := range []Service{goldenService, {ServiceKey: ServiceKey{Family: IPv6, FirewallMark: 9}, Scheduler: "rr", PrefixLength: 64, PersistenceEngine: "sip"}} {
@@ -63,7 +73,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decodeServiceMessage(body); err != nil || got != service {
+		if got, err := decodedService(body); err != nil || got != service {
 			t.Errorf("decoded %+v, %v; wanted %+v", got, err, service)
 		}
 	}
@@ -75,7 +85,7 @@ func TestDecodeRefusesWhatIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	for length := range body {
-		if got, err := decodeDestinationMessage(body[:length], IPv4); err == nil && got == goldenDestination {
+		if got, err := decodedDestination(body[:length]); err == nil && got == goldenDestination {
 			t.Errorf("the first %d of %d bytes decode to the whole", length, len(body))
 		}
 	}
@@ -86,7 +96,7 @@ func TestOddNetmask(t *testing.T) {
 	body, start := appendNested(genetlinkHeader(cmdGetService, familyVersion), cmdAttrService)
 	body = appendServiceKey(body, goldenService.ServiceKey)
 	body = endNested(appendBytes(body, svcAttrNetmask, []byte{255, 0, 255, 0}), start)
-	if got, err := decodeServiceMessage(body); err != nil || got.PrefixLength != 0 {
+	if got, err := decodedService(body); err != nil || got.PrefixLength != 0 {
 		t.Errorf("prefix length %d, %v", got.PrefixLength, err)
 	}
 }
@@ -103,7 +113,7 @@ func TestDecodingIsBounded(t *testing.T) {
 	for name, body := range map[string][]byte{"many attributes": many, "a claimed length": claimed} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := decodeDestinationMessage(body, IPv4)
+		_, err := decodedDestination(body)
 		runtime.ReadMemStats(&after)
 		if err == nil {
 			t.Errorf("%s: taken", name)
@@ -123,10 +133,10 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if service, err := decodeServiceMessage(body); err == nil && service.FirewallMark == 0 && FamilyOf(service.Address) != service.Family {
+		if service, err := decodedService(body); err == nil && service.FirewallMark == 0 && FamilyOf(service.Address) != service.Family {
 			t.Fatalf("%+v", service)
 		}
-		_, _ = decodeDestinationMessage(body, IPv4)
+		_, _ = decodedDestination(body)
 		_, _ = decodeFamilyID(body)
 		_, _ = decodeTimeouts(body)
 		_, _ = decodeDaemon(body)

@@ -6,30 +6,30 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrMalformed says that the kernel's answer could not be understood.
 var ErrMalformed = errors.New("malformed answer of the kernel's IPVS")
 
 // decodeServiceMessage reads the body of an IPVS_CMD_NEW_SERVICE answer.
-func decodeServiceMessage(body []byte) (Service, error) {
+func decodeServiceMessage(body []byte, service *Service) error {
 	attributes, err := findNested(body, cmdAttrService)
 	if err != nil {
-		return Service{}, err
+		return err
 	}
-	service, err := decodeService(attributes)
-	return service, malformed(err)
+	return malformed(decodeService(attributes, service))
 }
 
 // decodeDestinationMessage reads the body of an IPVS_CMD_NEW_DEST answer. Kernels before 3.18 do not send the
 // destination's family; it is the virtual server's then.
-func decodeDestinationMessage(body []byte, family Family) (Destination, error) {
+func decodeDestinationMessage(body []byte, family Family, destination *Destination) error {
 	attributes, err := findNested(body, cmdAttrDest)
 	if err != nil {
-		return Destination{}, err
+		return err
 	}
-	destination, err := decodeDestination(attributes, family)
-	return destination, malformed(err)
+	return malformed(decodeDestination(attributes, family, destination))
 }
 
 func malformed(err error) error {
@@ -57,8 +57,7 @@ func findNested(body []byte, wanted uint16) ([]byte, error) {
 	return nil, fmt.Errorf("%w: attribute %d is missing", ErrMalformed, wanted)
 }
 
-func decodeService(attributes []byte) (Service, error) {
-	var service Service
+func decodeService(attributes []byte, service *Service) error {
 	var rawAddress, rawNetmask []byte
 	var counted counters
 	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
@@ -94,9 +93,9 @@ func decodeService(attributes []byte) (Service, error) {
 		err = counted.decode(&service.Stats)
 	}
 	if err != nil {
-		return Service{}, err
+		return err
 	}
-	return service, completeService(&service, rawAddress, rawNetmask)
+	return completeService(service, rawAddress, rawNetmask)
 }
 
 func completeService(service *Service, rawAddress, rawNetmask []byte) error {
@@ -124,64 +123,63 @@ func completeService(service *Service, rawAddress, rawNetmask []byte) error {
 	return err
 }
 
-func decodeDestination(attributes []byte, family Family) (Destination, error) {
-	var destination Destination
+// decodeDestination goes through the attributes by itself: a large table has hundreds of thousands of them.
+func decodeDestination(attributes []byte, family Family, destination *Destination) error {
 	var rawAddress []byte
 	var counted counters
-	err := eachAttribute(attributes, func(kind uint16, value []byte) error {
+	for rest := attributes; len(rest) > 0; {
+		length := attributeLength(rest)
+		if length == 0 {
+			return notWhole(rest)
+		}
+		kind, value, understood := attributeKind(rest), rest[unix.SizeofNlAttr:length], true
+		rest = rest[min(alignAttribute(length), len(rest)):]
 		switch kind {
 		case destAttrAddrFamily:
-			return decodeNumber(value, &family)
+			understood = take16(value, &family)
 		case destAttrAddr:
 			rawAddress = value
 		case destAttrPort:
-			return decodePort(value, &destination.Port)
+			understood = takePort(value, &destination.Port)
 		case destAttrFwdMethod:
-			return decodeNumber(value, &destination.ForwardingMethod)
+			understood = take32(value, &destination.ForwardingMethod)
 		case destAttrWeight:
-			return decodeNumber(value, &destination.Weight)
+			understood = take32(value, &destination.Weight)
 		case destAttrUThresh:
-			return decodeNumber(value, &destination.UpperThreshold)
+			understood = take32(value, &destination.UpperThreshold)
 		case destAttrLThresh:
-			return decodeNumber(value, &destination.LowerThreshold)
+			understood = take32(value, &destination.LowerThreshold)
 		case destAttrActiveConns:
-			return decodeNumber(value, &destination.Connections.Active)
+			understood = take32(value, &destination.Connections.Active)
 		case destAttrInactConns:
-			return decodeNumber(value, &destination.Connections.Inactive)
+			understood = take32(value, &destination.Connections.Inactive)
 		case destAttrPersistConns:
-			return decodeNumber(value, &destination.Connections.Persistent)
+			understood = take32(value, &destination.Connections.Persistent)
+		case destAttrTunType:
+			understood = take8(value, &destination.Tunnel.Type)
+		case destAttrTunPort:
+			understood = takePort(value, &destination.Tunnel.Port)
+		case destAttrTunFlags:
+			understood = take16(value, &destination.Tunnel.Flags)
 		case destAttrStats:
 			counted.narrow = value
 		case destAttrStats64:
 			counted.wide = value
 		}
-		return decodeTunnel(kind, value, &destination.Tunnel)
-	})
-	if err == nil {
-		err = counted.decode(&destination.Stats)
+		if !understood {
+			return fmt.Errorf("attribute %d of %d bytes", kind, len(value))
+		}
 	}
-	if err != nil {
-		return Destination{}, err
+	if err := counted.decode(&destination.Stats); err != nil {
+		return err
 	}
 	destination.ForwardingMethod &= forwardingMask
 	if destination.ForwardingMethod != Tunneling {
 		destination.Tunnel = Tunnel{} // the kernel keeps and reports the last ones, without use
 	}
-	address, err := decodeAddress(family, rawAddress)
-	destination.Address = address
-	return destination, err
-}
-
-func decodeTunnel(kind uint16, value []byte, tunnel *Tunnel) error {
-	switch kind {
-	case destAttrTunType:
-		return decodeNumber(value, &tunnel.Type)
-	case destAttrTunPort:
-		return decodePort(value, &tunnel.Port)
-	case destAttrTunFlags:
-		return decodeNumber(value, &tunnel.Flags)
-	}
-	return nil
+	var err error
+	destination.Address, err = decodeAddress(family, rawAddress)
+	return err
 }
 
 // decodeAddress: the kernel always sends 16 bytes (union nf_inet_addr); IPv4 uses the first four.
@@ -196,11 +194,18 @@ func decodeAddress(family Family, raw []byte) (netip.Addr, error) {
 }
 
 func decodePort(raw []byte, port *uint16) error {
-	if len(raw) != 2 {
+	if !takePort(raw, port) {
 		return fmt.Errorf("port of %d bytes", len(raw))
 	}
-	*port = binary.BigEndian.Uint16(raw)
 	return nil
+}
+
+func takePort(raw []byte, port *uint16) bool {
+	if len(raw) != 2 {
+		return false
+	}
+	*port = binary.BigEndian.Uint16(raw)
+	return true
 }
 
 // decodeFlags reads struct ip_vs_flags {flags, mask}.
@@ -228,27 +233,29 @@ func decodeStats(attributes []byte, stats *Stats) error {
 		statsAttrInBytes: &stats.InBytes, statsAttrOutBytes: &stats.OutBytes}
 	const wanted = len(counted) - 1
 	for found := 0; found < wanted && len(attributes) > 0; {
-		kind, value, after, err := cutAttribute(attributes)
-		if err == nil && int(kind) < len(counted) && counted[kind] != nil {
+		length := attributeLength(attributes)
+		if length == 0 {
+			return notWhole(attributes)
+		}
+		if kind := attributeKind(attributes); int(kind) < len(counted) && counted[kind] != nil {
 			found++
-			err = decodeCounter(value, counted[kind])
+			if !takeCounter(attributes[unix.SizeofNlAttr:length], counted[kind]) {
+				return fmt.Errorf("counter of %d bytes", length-unix.SizeofNlAttr)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		attributes = after
+		attributes = attributes[min(alignAttribute(length), len(attributes)):]
 	}
 	return nil
 }
 
-func decodeCounter(raw []byte, counter *uint64) error {
+func takeCounter(raw []byte, counter *uint64) bool {
 	switch len(raw) {
 	case 4:
 		*counter = uint64(binary.NativeEndian.Uint32(raw))
 	case 8:
 		*counter = binary.NativeEndian.Uint64(raw)
 	default:
-		return fmt.Errorf("counter of %d bytes", len(raw))
+		return false
 	}
-	return nil
+	return true
 }

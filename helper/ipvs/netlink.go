@@ -22,7 +22,7 @@ type Netlink struct {
 
 // NewNetlink prepares a connection; nothing is opened before the first use.
 func NewNetlink() *Netlink {
-	return &Netlink{socket: rawnetlink.New(unix.NETLINK_GENERIC)}
+	return &Netlink{socket: rawnetlink.NewSmall(unix.NETLINK_GENERIC)}
 }
 
 // NewNetlinkWithBuffer is NewNetlink with a receive buffer of so many bytes, for tests in which answers get lost: refusals, and with
@@ -44,7 +44,9 @@ func (n *Netlink) Services() ([]Service, error) {
 // Destinations implements Kernel.
 func (n *Netlink) Destinations(key ServiceKey) ([]Destination, error) {
 	body := encodeServiceRequest(cmdGetDest, key)
-	decode := func(body []byte) (Destination, error) { return decodeDestinationMessage(body, key.Family) }
+	decode := func(body []byte, destination *Destination) error {
+		return decodeDestinationMessage(body, key.Family, destination)
+	}
 	return dump(n, body, decode, func(destination Destination) DestinationKey { return destination.DestinationKey })
 }
 
@@ -57,7 +59,11 @@ func (n *Netlink) Service(key ServiceKey) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	return decodeServiceMessage(answer)
+	var service Service
+	if err := decodeServiceMessage(answer, &service); err != nil {
+		return Service{}, err
+	}
+	return service, nil
 }
 
 // Execute implements Kernel.
@@ -107,7 +113,7 @@ func (n *Netlink) message(body []byte) netlink.Message {
 
 // dump reads a list until it is consistent: the kernel's cursor is a position, so whoever writes meanwhile makes entries
 // appear twice (or be missed, which shows when a write contradicts it), and IPVS never says so.
-func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, error), keyOf func(T) K) ([]T, error) {
+func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte, *T) error, keyOf func(T) K) ([]T, error) {
 	if err := n.resolve(); err != nil {
 		return nil, err
 	}
@@ -115,15 +121,12 @@ func dump[T any, K comparable](n *Netlink, body []byte, decode func([]byte) (T, 
 	for range dumpTries {
 		var entries []T
 		err := n.socket.Dump(n.message(body), func(data []byte) error {
-			entry, err := decode(data)
-			if err != nil {
-				return err
-			}
 			if entries == nil {
 				entries = make([]T, 0, 16)
 			}
-			entries = append(entries, entry)
-			return nil
+			var none T
+			entries = append(entries, none)
+			return decode(data, &entries[len(entries)-1])
 		})
 		switch {
 		case err == nil && !hasDuplicates(entries, keyOf):

@@ -17,15 +17,34 @@ const attributeTypeMask = 0x3fff
 
 // cutAttribute reads the attribute that the bytes begin with. The value points into them.
 func cutAttribute(attributes []byte) (kind uint16, value, after []byte, err error) {
+	length := attributeLength(attributes)
+	if length == 0 {
+		return 0, nil, nil, notWhole(attributes)
+	}
+	return attributeKind(attributes), attributes[unix.SizeofNlAttr:length], attributes[min(alignAttribute(length), len(attributes)):], nil
+}
+
+// attributeLength is that of the attribute that the bytes begin with; 0 when they begin with no whole one.
+func attributeLength(attributes []byte) int {
 	if len(attributes) < unix.SizeofNlAttr {
-		return 0, nil, nil, fmt.Errorf("%d bytes are too few for an attribute", len(attributes))
+		return 0
 	}
 	length := int(binary.NativeEndian.Uint16(attributes))
 	if length < unix.SizeofNlAttr || length > len(attributes) {
-		return 0, nil, nil, fmt.Errorf("attribute of length %d in %d bytes", length, len(attributes))
+		return 0
 	}
-	kind = binary.NativeEndian.Uint16(attributes[2:]) & attributeTypeMask
-	return kind, attributes[unix.SizeofNlAttr:length], attributes[min(alignAttribute(length), len(attributes)):], nil
+	return length
+}
+
+func attributeKind(attributes []byte) uint16 {
+	return binary.NativeEndian.Uint16(attributes[2:]) & attributeTypeMask
+}
+
+func notWhole(attributes []byte) error {
+	if len(attributes) < unix.SizeofNlAttr {
+		return fmt.Errorf("%d bytes are too few for an attribute", len(attributes))
+	}
+	return fmt.Errorf("attribute of length %d in %d bytes", binary.NativeEndian.Uint16(attributes), len(attributes))
 }
 
 // eachAttribute visits all attributes until one is not understood.
@@ -59,6 +78,31 @@ func decodeNumber[T ~uint8 | ~uint16 | ~uint32](raw []byte, number *T) error {
 		*number = T(binary.NativeEndian.Uint32(raw))
 	}
 	return nil
+}
+
+// take8, take16 and take32 are decodeNumber for one size each; false for another.
+func take8[T ~uint8](raw []byte, number *T) bool {
+	if len(raw) != 1 {
+		return false
+	}
+	*number = T(raw[0])
+	return true
+}
+
+func take16[T ~uint16](raw []byte, number *T) bool {
+	if len(raw) != 2 {
+		return false
+	}
+	*number = T(binary.NativeEndian.Uint16(raw))
+	return true
+}
+
+func take32[T ~uint32](raw []byte, number *T) bool {
+	if len(raw) != 4 {
+		return false
+	}
+	*number = T(binary.NativeEndian.Uint32(raw))
+	return true
 }
 
 // decodeName reads a string up to its final NUL.

@@ -103,10 +103,10 @@ func TestDamage(t *testing.T) {
 		"a record twice":             {slices.Concat(content[:third], content[second:third]), "record 2 follows record 2"},
 		"zeros in the middle":        {slices.Concat(content[:second], make([]byte, third-second), content[third:]), fmt.Sprintf("at byte %d: the record is not what was written", second)},
 		"something else":             {[]byte("hello\n"), "byte 0"},
-		"of another owner":           {seal(1, []byte(`{"kind":"whole","owner":"test"}`+"\n")), `it is of owner "test"`},
-		"a line of another version":  {seal(1, []byte(`{"kind":"whole","owner":"prod"}`+"\nmore\n")), `a line of it begins with "more"`},
-		"no virtual server":          {seal(1, []byte(`{"kind":"whole","owner":"prod"}`+"\n-\tTCP 203.0.113.010:80\n")), "it names no virtual server"},
-		"no last line end":           {seal(1, []byte(`{"kind":"whole","owner":"prod"}`)), "its last line has no end"},
+		"of another owner":           {sealed(1, []byte(`{"kind":"whole","owner":"test"}`+"\n")), `it is of owner "test"`},
+		"a line of another version":  {sealed(1, []byte(`{"kind":"whole","owner":"prod"}`+"\nmore\n")), `a line of it begins with "more"`},
+		"no virtual server":          {sealed(1, []byte(`{"kind":"whole","owner":"prod"}`+"\n-\tTCP 203.0.113.010:80\n")), "it names no virtual server"},
+		"no last line end":           {sealed(1, []byte(`{"kind":"whole","owner":"prod"}`)), "its last line has no end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			damaged := fileWith(t, row.content)

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/ipvs"
 )
 
 // DefaultDirectory is where serve keeps journals. One directory belongs to one network namespace.
@@ -163,11 +165,11 @@ func (j *Journal) Write(told Told, now time.Time) error {
 	if j.first == nil || j.Lost() > 0 || told.All && substantial || j.end-j.whole > max(minDeltaBytes, j.whole) {
 		return j.rewrite(found, now)
 	}
-	payload, err := encodeDelta(j.owner, found, now)
+	record, err := encodeDelta(j.owner, found, now)
 	if err != nil {
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
-	record := seal(j.number+1, payload)
+	record = seal(j.number+1, record)
 	if err := j.append(record); err != nil {
 		_ = os.Truncate(j.path, j.end) // what is left otherwise is a torn end
 		j.forget()
@@ -182,14 +184,19 @@ func (j *Journal) Write(told Told, now time.Time) error {
 
 func (j *Journal) rewrite(found change, now time.Time) error {
 	after := j.state
-	after.Entries, after.interfaces = maps.Clone(j.state.Entries), maps.Clone(j.state.interfaces)
+	after.Entries, after.interfaces = make(map[ipvs.ServiceKey]*Entry, len(j.state.Entries)+len(found.put)), maps.Clone(j.state.interfaces)
+	maps.Copy(after.Entries, j.state.Entries)
 	after.accept(found, now)
-	payload, err := encodeWhole(j.owner, after)
+	keys := found.put
+	if len(keys) != len(after.Entries) {
+		keys = after.Keys()
+	}
+	record, err := encodeWhole(j.owner, after, keys)
 	if err != nil {
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	number := j.number + 1
-	record := seal(number, payload)
+	record = seal(number, record)
 	if err := j.replace(record); err != nil {
 		j.forget()
 		return j.unwritable(err)

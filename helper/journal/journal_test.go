@@ -47,6 +47,11 @@ func told(generation uint64, put map[ipvs.ServiceKey][]byte, remove ...ipvs.Serv
 	return Told{Fence: wire.Fence{Epoch: 1, Generation: generation}, Interface: "lo", Put: put, Delete: remove}
 }
 
+// sealed is a record with this payload.
+func sealed(number uint64, payload []byte) []byte {
+	return seal(number, append(make([]byte, headerLength), payload...))
+}
+
 func open(t *testing.T) *Journal {
 	t.Helper()
 	return Open(t.TempDir(), "prod")
@@ -221,7 +226,7 @@ func TestKeptAndMoved(t *testing.T) {
 // What a newer helper has written, and this one does not know, is said when the entry is asked for, and only then.
 func TestEntryOfAnotherVersion(t *testing.T) {
 	line := "+\tTCP 203.0.113.10:80\tlo\t" + `{"address":"203.0.113.10","port":80,"protocol":"TCP","future":1}` + "\n"
-	state := read(t, fileWith(t, seal(1, []byte(`{"kind":"whole","owner":"prod"}`+"\n"+line))))
+	state := read(t, fileWith(t, sealed(1, []byte(`{"kind":"whole","owner":"prod"}`+"\n"+line))))
 	if _, _, err := state.Entries[web].VirtualServer(); err == nil || !strings.Contains(err.Error(), "a form that this helper does not know") {
 		t.Errorf("%v", err)
 	}

@@ -32,7 +32,7 @@ const kindWhole, kindDelta = "whole", "delta"
 
 func (h head) fence() wire.Fence { return wire.Fence{Epoch: h.Epoch, Generation: h.Generation} }
 
-// encodeDelta writes what changes, and costs what that costs.
+// encodeDelta writes what changes, behind room for a header, and costs what that costs.
 func encodeDelta(owner string, found change, now time.Time) ([]byte, error) {
 	lines, err := newLines(head{kindDelta, owner, found.fence.Epoch, found.fence.Generation, now.Unix()})
 	if err != nil {
@@ -54,14 +54,14 @@ func encodeDelta(owner string, found change, now time.Time) ([]byte, error) {
 	return lines.text.Bytes(), nil
 }
 
-// encodeWhole writes the whole state.
-func encodeWhole(owner string, state State) ([]byte, error) {
+// encodeWhole writes the whole state likewise; keys are all of it, in canonical order.
+func encodeWhole(owner string, state State, keys []ipvs.ServiceKey) ([]byte, error) {
 	lines, err := newLines(head{kindWhole, owner, state.Fence.Epoch, state.Fence.Generation, state.Written.Unix()})
 	if err != nil {
 		return nil, err
 	}
 	lines.text.Grow(state.length())
-	for _, key := range state.Keys() {
+	for _, key := range keys {
 		if err := lines.put(key, state.InterfaceOf(key.Address), state.Entries[key].raw); err != nil {
 			return nil, err
 		}
@@ -94,6 +94,7 @@ func newLines(first head) (*payloadLines, error) {
 		return nil, err
 	}
 	lines := &payloadLines{}
+	lines.text.Write(make([]byte, headerLength))
 	fmt.Fprintf(&lines.text, "%s\n", encoded)
 	return lines, nil
 }

@@ -20,12 +20,12 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal puts the header before the payload.
-func seal(number uint64, payload []byte) []byte {
+// seal puts the header into the room for it, which stands before the payload.
+func seal(number uint64, record []byte) []byte {
+	payload := record[headerLength:]
 	header := fmt.Sprintf("%s%016x %08x %08x ", headerWords, number, len(payload), crc32.Checksum(payload, castagnoli))
-	record := make([]byte, 0, headerLength+len(payload))
-	record = fmt.Appendf(record, "%s%08x\n", header, crc32.Checksum([]byte(header), castagnoli))
-	return append(record, payload...)
+	copy(record, fmt.Sprintf("%s%08x\n", header, crc32.Checksum([]byte(header), castagnoli)))
+	return record
 }
 
 // unseal reads the record at the start of content; false when there is no whole one.

@@ -101,14 +101,12 @@ func (c Change) Sentence() string { return c.SentenceAbout(c.Object()) }
 // SentenceAbout is Sentence for who knows the Object already.
 func (c *Change) SentenceAbout(object string) string {
 	switch c.Kind {
-	case AddVirtualServer:
-		return fmt.Sprintf("add virtual server %s with %s", object, describeService(c.Service))
 	case EditVirtualServer:
 		return fmt.Sprintf("change virtual server %s from %s to %s", object, describeService(c.Before.Service), describeService(c.Service))
 	case DeleteVirtualServer:
 		return "delete virtual server " + object
-	case AddRealServer:
-		return string(c.appendNewRealServer(nil, object))
+	case AddVirtualServer, AddRealServer:
+		return string(c.AppendSentence(nil, object))
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, object, describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
@@ -137,7 +135,10 @@ func (c *Change) SentenceAbout(object string) string {
 
 // AppendSentence is SentenceAbout behind what is there.
 func (c *Change) AppendSentence(text []byte, object string) []byte {
-	if c.Kind == AddRealServer {
+	switch c.Kind {
+	case AddVirtualServer:
+		return append(append(append(append(text, "add virtual server "...), object...), " with "...), describeService(c.Service)...)
+	case AddRealServer:
 		return c.appendNewRealServer(text, object)
 	}
 	return append(text, c.SentenceAbout(object)...)

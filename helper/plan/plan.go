@@ -106,6 +106,17 @@ type Plan struct {
 	Returned []drain.Key
 }
 
+// NewVirtualServers is how many of the changes add one.
+func (p Plan) NewVirtualServers() int {
+	count := 0
+	for index := range p.Changes {
+		if p.Changes[index].Kind == AddVirtualServer {
+			count++
+		}
+	}
+	return count
+}
+
 type planner struct {
 	request  Request
 	owned    Ownership
@@ -307,7 +318,7 @@ func (p *planner) planEdits(wanted, existing table.VirtualServer) {
 // limitDeletions takes all deletions out of the plan when there are more than the policy allows: which of them would be
 // right nobody can know here. A drain counts when it begins, and not when it ends: it is a deletion, only later.
 func (p *planner) limitDeletions() {
-	isDeletion := func(change Change) bool {
+	isDeletion := func(change *Change) bool {
 		switch change.Kind {
 		case DeleteVirtualServer, DrainRealServer:
 			return true
@@ -317,8 +328,8 @@ func (p *planner) limitDeletions() {
 		return false
 	}
 	count := 0
-	for _, change := range p.plan.Changes {
-		if isDeletion(change) {
+	for index := range p.plan.Changes {
+		if isDeletion(&p.plan.Changes[index]) {
 			count++
 		}
 	}
@@ -326,14 +337,15 @@ func (p *planner) limitDeletions() {
 		return
 	}
 	refused := map[ipvs.ServiceKey]bool{}
-	for _, change := range p.plan.Changes {
+	for index := range p.plan.Changes {
+		change := &p.plan.Changes[index]
 		if key := change.Service.ServiceKey; isDeletion(change) && !refused[key] {
 			refused[key] = true
 			p.refuse(Refusal{Key: key, Message: fmt.Sprintf("policy rule owners.%s.maxDeletionsPerRequest (%d) forbids the %d deletions of this request; none was carried out",
 				p.request.Owner, p.limits.Deletions, count)})
 		}
 	}
-	p.plan.Changes = slices.DeleteFunc(p.plan.Changes, isDeletion)
+	p.plan.Changes = slices.DeleteFunc(p.plan.Changes, func(change Change) bool { return isDeletion(&change) })
 	clear(p.deleted)
 	clear(p.plan.Draining)
 }

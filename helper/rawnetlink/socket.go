@@ -20,12 +20,13 @@ var ErrInterrupted = errors.New("the kernel's table changed while it was read")
 // smaller one later would be cut off. 32 to 64 messages per sendmsg is where batching stops paying, and so many
 // refusals, or acknowledgements, always fit into the default receive buffer.
 const (
-	receiveBytes     = 64 << 10
-	batchMessages    = 64
-	batchBytes       = 64 << 10
-	socketBuffer     = 4 << 20
-	answerTimeout    = 10 * time.Second
-	dumpMessageLimit = 1 << 20
+	receiveBytes      = 64 << 10
+	smallReceiveBytes = 8 << 10
+	batchMessages     = 64
+	batchBytes        = 64 << 10
+	socketBuffer      = 4 << 20
+	answerTimeout     = 10 * time.Second
+	dumpMessageLimit  = 1 << 20
 )
 
 // Socket is a lazily opened netlink socket. After an answer was lost it is replaced by a new one. Not safe for concurrent use.
@@ -47,8 +48,14 @@ type Socket struct {
 }
 
 // New prepares a socket of a netlink protocol (unix.NETLINK_GENERIC, unix.NETLINK_ROUTE); it opens nothing yet.
-func New(protocol int) *Socket {
-	return &Socket{protocol: protocol, fd: -1, buffer: make([]byte, receiveBytes)}
+func New(protocol int) *Socket { return newSocket(protocol, receiveBytes) }
+
+// NewSmall is New for a protocol whose messages are small: datagrams of a dump have 8 KiB, which is what the kernel asks for at least. It
+// allocates, and on most systems clears, the full size of each of them, of which a dump has two however short it is.
+func NewSmall(protocol int) *Socket { return newSocket(protocol, smallReceiveBytes) }
+
+func newSocket(protocol, bytes int) *Socket {
+	return &Socket{protocol: protocol, fd: -1, buffer: make([]byte, bytes)}
 }
 
 // NewStrict is New with the kernel's strict checks of dump requests, with which it filters dumps of routes by what the request's header

@@ -55,6 +55,8 @@ func TestDigestIsOfThisText(t *testing.T) {
 	for text, virtualServer := range map[string]VirtualServer{
 		"TCP 203.0.113.10:80 rr 0x11 600/24 \"sip\"\n192.0.2.1:80 0 1 0 0 ipip\n192.0.2.2:80 2 20 9 5 gue port 6080\n": v,
 		"TCP 203.0.113.10:443 rr 0x0 0/0 \"\"\n": sample(443),
+		"TCP 203.0.113.10:80 rr 0x0 0/0 \"\"\n192.0.2.1:80 0 1 0 0 ipip\n192.0.2.2:80 0 1 0 0 ipip\n192.0.2.3:80 0 25 0 0 ipip\n" +
+			"192.0.2.4:80 0 25 0 0 ipip\n192.0.2.5:80 0 25 0 0 ipip\n192.0.2.6:80 0 1 0 0 ipip\n": sample(80, 1, 1, 25, 25, 25, 1),
 	} {
 		if Digest(virtualServer) != sha256.Sum256([]byte(text)) {
 			t.Errorf("not the hash of %q", text)

@@ -100,7 +100,12 @@ func comparableService(service ipvs.Service) ipvs.Service {
 
 // SameDestination compares what a user sets on a real server; connections and counters do not count.
 func SameDestination(a, b *ipvs.Destination) bool {
-	return a.DestinationKey == b.DestinationKey && a.ForwardingMethod == b.ForwardingMethod && a.Weight == b.Weight &&
+	return a.DestinationKey == b.DestinationKey && sameContents(a, b)
+}
+
+// sameContents is SameDestination but for the key.
+func sameContents(a, b *ipvs.Destination) bool {
+	return a.ForwardingMethod == b.ForwardingMethod && a.Weight == b.Weight &&
 		a.UpperThreshold == b.UpperThreshold && a.LowerThreshold == b.LowerThreshold && a.Tunnel == b.Tunnel
 }
 
@@ -126,13 +131,24 @@ func Digest(v VirtualServer) [sha256.Size]byte {
 	text = strconv.AppendUint(append(text, ' '), uint64(service.Timeout), 10)
 	text = strconv.AppendUint(append(text, '/'), uint64(service.PrefixLength), 10)
 	text = append(strconv.AppendQuote(append(text, ' '), service.PersistenceEngine), '\n')
+	start, end := 0, 0 // of what the text says about the destination before
 	for index := range v.Destinations {
 		destination := &v.Destinations[index]
 		text = netip.AddrPortFrom(destination.Address, destination.Port).AppendTo(text)
-		for _, number := range [...]uint32{uint32(destination.ForwardingMethod), destination.Weight, destination.UpperThreshold, destination.LowerThreshold} {
-			text = strconv.AppendUint(append(text, ' '), uint64(number), 10)
+		if index == 0 || !sameContents(destination, &v.Destinations[index-1]) {
+			start = len(text)
+			text = appendContents(text, destination)
+			end = len(text)
+			continue
 		}
-		text = append(append(append(text, ' '), destination.Tunnel.String()...), '\n')
+		text = append(text, text[start:end]...) // as most of them
 	}
 	return sha256.Sum256(text)
+}
+
+func appendContents(text []byte, destination *ipvs.Destination) []byte {
+	for _, number := range [...]uint32{uint32(destination.ForwardingMethod), destination.Weight, destination.UpperThreshold, destination.LowerThreshold} {
+		text = strconv.AppendUint(append(text, ' '), uint64(number), 10)
+	}
+	return append(append(append(text, ' '), destination.Tunnel.String()...), '\n')
 }

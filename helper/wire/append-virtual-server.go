@@ -77,17 +77,32 @@ func appendRealServers(buffer []byte, servers []RealServer) []byte {
 		return append(buffer, "null"...)
 	}
 	buffer = append(buffer, '[')
+	start, end := 0, 0 // of what was written about the one before
 	for index := range servers {
+		server := &servers[index]
 		if index > 0 {
 			buffer = append(buffer, ',')
 		}
-		buffer = servers[index].append(buffer)
+		buffer = appendInner(append(buffer, `{"address":"`...), server.Address)
+		if index == 0 || !server.sameContents(&servers[index-1]) {
+			start = len(buffer)
+			buffer = server.appendContents(buffer)
+			end = len(buffer)
+			continue
+		}
+		buffer = append(buffer, buffer[start:end]...) // as most of them
 	}
 	return append(buffer, ']')
 }
 
-func (r *RealServer) append(buffer []byte) []byte {
-	buffer = appendInner(append(buffer, `{"address":"`...), r.Address)
+// sameContents: everything but the address.
+func (r *RealServer) sameContents(other *RealServer) bool {
+	return r.Port == other.Port && r.Weight == other.Weight && r.ForwardingMethod == other.ForwardingMethod &&
+		r.UpperThreshold == other.UpperThreshold && r.LowerThreshold == other.LowerThreshold && r.Tunnel == other.Tunnel
+}
+
+// appendContents writes all that stands behind the address.
+func (r *RealServer) appendContents(buffer []byte) []byte {
 	buffer = strconv.AppendInt(append(buffer, `","port":`...), r.Port, 10)
 	buffer = strconv.AppendInt(append(buffer, `,"weight":`...), r.Weight, 10)
 	buffer = appendInner(append(buffer, `,"forwardingMethod":"`...), r.ForwardingMethod)

@@ -38,14 +38,38 @@ func (c chooser) virtualServer() VirtualServer {
 	if c.yes() {
 		v.RealServers = []RealServer{}
 	}
-	for range c.IntN(3) {
-		v.RealServers = append(v.RealServers, RealServer{Address: c.word(), Port: c.number(), Weight: c.number(), ForwardingMethod: c.word(),
-			UpperThreshold: c.number(), LowerThreshold: c.number(), Tunnel: Tunnel{Type: c.word(), Port: c.number(), Checksum: c.yes()}})
+	for index := range c.IntN(5) {
+		server := RealServer{Address: c.word(), Port: c.number(), Weight: c.number(), ForwardingMethod: c.word(),
+			UpperThreshold: c.number(), LowerThreshold: c.number(), Tunnel: Tunnel{Type: c.word(), Port: c.number(), Checksum: c.yes()}}
+		if index > 0 && c.yes() {
+			server = c.like(v.RealServers[index-1])
+		}
+		v.RealServers = append(v.RealServers, server)
 	}
 	for range c.IntN(3) {
 		v.Gone = append(v.Gone, Endpoint{Address: c.word(), Port: c.number()})
 	}
 	return v
+}
+
+// like is a real server that differs in its address, or in one thing more.
+func (c chooser) like(server RealServer) RealServer {
+	server.Address = c.word()
+	switch c.IntN(12) {
+	case 0:
+		server.Port++
+	case 1:
+		server.Weight++
+	case 2:
+		server.ForwardingMethod += "x"
+	case 3:
+		server.UpperThreshold++
+	case 4:
+		server.LowerThreshold++
+	case 5:
+		server.Tunnel.Checksum = !server.Tunnel.Checksum
+	}
+	return server
 }
 
 func (c chooser) response() Response {

@@ -3,11 +3,11 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // MaxFrameBytes is the longest frame either side may send. A longer one ends the session.
@@ -27,15 +27,28 @@ func ReadFrame(stream io.Reader) ([]byte, error) {
 	if length > MaxFrameBytes {
 		return nil, ErrFrameTooLong
 	}
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, stream, int64(length)); err != nil {
+	body := make([]byte, 0, min(int(length), firstBytes))
+	for len(body) < int(length) {
+		if len(body) == cap(body) {
+			body = slices.Grow(body, min(growth*cap(body), int(length))-len(body))
+		}
+		count, err := io.ReadFull(stream, body[len(body):min(cap(body), int(length))])
 		if errors.Is(err, io.EOF) {
 			return nil, io.ErrUnexpectedEOF
 		}
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
+		body = body[:len(body)+count]
 	}
-	return body.Bytes(), nil
+	return body, nil
 }
+
+// There is room for so many bytes before they arrive, and for so many times as many whenever that is full.
+const (
+	firstBytes = 32 << 10
+	growth     = 4
+)
 
 // WriteFrame encodes the message and writes it as one frame in one call.
 func WriteFrame(stream io.Writer, message any) error {

@@ -9,6 +9,9 @@ type plain struct {
 	at      int
 	failed  bool
 	servers []RealServer // room for one virtual server's
+	// last is the real server that was read last in the usual form, lastContents what the text says of it behind its address.
+	last         RealServer
+	lastContents string
 }
 
 // fields is a set of members of one object; unknown is a name that it does not have.
@@ -44,6 +47,33 @@ func (p *plain) is(wanted byte) bool {
 	}
 	p.at++
 	return true
+}
+
+// exactly consumes the text if it comes next, to the letter.
+func (p *plain) exactly(wanted string) bool {
+	if !strings.HasPrefix(p.text[p.at:], wanted) {
+		return false
+	}
+	p.at += len(wanted)
+	return true
+}
+
+// textMember reads a string behind this name, which is written with all that stands before the value.
+func (p *plain) textMember(name string, value *string) bool {
+	if !p.exactly(name) {
+		return false
+	}
+	*value = p.string()
+	return !p.failed
+}
+
+// numberMember likewise.
+func (p *plain) numberMember(name string, value *int64) bool {
+	if !p.exactly(name) {
+		return false
+	}
+	*value = p.number()
+	return !p.failed
 }
 
 // ended reports whether nothing failed and nothing is left.

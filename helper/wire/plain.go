@@ -187,8 +187,36 @@ func (p *plain) realServers() []RealServer {
 	return append(make([]RealServer, 0, len(p.servers)), p.servers...)
 }
 
+// usualRealServer reads one in the form in which the operator writes it, to the letter; false, and nothing read, for every other form. A full
+// table has tens of thousands, and a name that is expected costs a fraction of one that is looked for. Most of them say the same as the one
+// before, but for the address.
+func (p *plain) usualRealServer(server *RealServer) bool {
+	start := p.at
+	if p.textMember(`{"address":`, &server.Address) {
+		if p.lastContents != "" && p.exactly(p.lastContents) {
+			address := server.Address
+			*server = p.last
+			server.Address = address
+			return true
+		}
+		contents := p.at
+		if p.numberMember(`,"port":`, &server.Port) && p.numberMember(`,"weight":`, &server.Weight) &&
+			p.textMember(`,"forwardingMethod":`, &server.ForwardingMethod) && p.numberMember(`,"upperThreshold":`, &server.UpperThreshold) &&
+			p.numberMember(`,"lowerThreshold":`, &server.LowerThreshold) && p.exactly(`}`) {
+			p.last, p.lastContents = *server, p.text[contents:p.at]
+			return true
+		}
+	}
+	p.at = start
+	return false
+}
+
 func (p *plain) realServer() RealServer {
 	var server RealServer
+	if p.usualRealServer(&server) {
+		return server
+	}
+	server = RealServer{}
 	seen := p.object(func(name string) fields {
 		switch name {
 		case "address":

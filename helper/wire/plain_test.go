@@ -27,7 +27,11 @@ const plainApply = `{"id":7,"op":"apply","epoch":3,"generation":18,"dryRun":fals
 	{"address":"203.0.113.10","port":80,"protocol":"TCP","scheduler":"mh","schedulerFlags":["mh-fallback","mh-port"],"persistence":{"timeoutSeconds":600,"prefixLength":32,"engine":"sip"},
 	 "onePacket":true,"drainSeconds":30,"masquerade":true,"sourceRanges":["198.51.100.0/24"],"mssClamp":1400,"realServers":[
 		{"address":"192.0.2.21","port":80,"weight":1,"forwardingMethod":"Tunneling","upperThreshold":9,"lowerThreshold":5,"tunnel":{"type":"gue","port":6080,"checksum":true}},
-		{"address":"2001:db8:1::21","port":0,"weight":100,"forwardingMethod":"DirectRouting","upperThreshold":0,"lowerThreshold":0}],
+		{"address":"2001:db8:1::21","port":0,"weight":100,"forwardingMethod":"DirectRouting","upperThreshold":0,"lowerThreshold":0},` +
+	`{"address":"192.0.2.31","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":4},` +
+	`{"address":"192.0.2.32","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":4},` +
+	`{"address":"192.0.2.33","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":4},` +
+	`{"address":"192.0.2.34","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":5}],
 	 "gone":[{"address":"192.0.2.23","port":80}]},
 	{"firewallMark":7,"family":"IPv4","scheduler":"rr","schedulerFlags":[],"onePacket":false,"realServers":[],"sourceRanges":[]}],
 	"absent":[{"address":"203.0.113.11","port":80,"protocol":"UDP"},{"firewallMark":8,"family":"IPv6"}]}`
@@ -80,6 +84,8 @@ func TestPlainLeavesTheRestToStepByStep(t *testing.T) {
 		{`"dryRun":false`, `"dryRun":falsey`}, {`"dryRun":false`, `"dryRun":0`}, {`"dummy0"`, `"dumm\u0079"`}, {`"dummy0"`, "\"dumm\xff\""}, {`"dummy0"`, `"dummyé"`}, {`"dummy0"`, "\"a\nb\""},
 		{`"dryRun"`, `"dryrun"`}, {`"onePacket":false,`, ``}, {`"family":"IPv4",`, ``}, {`"family":"IPv4"`, `"port":80`}, {`"mssClamp":1400`, `"mssClamp":null`}, {`"type":"gue",`, ``},
 		{`"prefixLength":32,`, ``}, {`"weight":1,`, ``}, {`"upperThreshold":9`, `"upper":9`}, {`"absent"`, `"adopt":[],"absent"`}, {`[]}],`, `[]},],`}, {`"192.0.2.23",`, `"192.0.2.23","family":"IPv4",`}, {`"absent":[`, `"absent":[{},`},
+		{`"192.0.2.32","port":81`, `"192.0.2.32","port":081`}, {`"192.0.2.32","port":81,`, `"192.0.2.32",`}, {`"192.0.2.32","port":81,`, `"192.0.2.32","port":81,"port":81,`},
+		{`"192.0.2.32","port":81,"weight":2`, `"192.0.2.32","port":81,"weight":-2`}, {`"192.0.2.33"`, `"192.0.2.3\u0033"`},
 	} {
 		body := []byte(strings.Replace(plainApply, row[0], row[1], 1))
 		if string(body) == plainApply {
