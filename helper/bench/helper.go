@@ -123,9 +123,10 @@ func (h *helper) apply(body []byte, writes int) (spent, error) {
 	return took, err
 }
 
-// peak is the most memory that the process has held so far, in bytes: VmHWM of proc_pid_status(5).
-func (h *helper) peak() (uint64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.process.Process.Pid))
+// peakOf is the most memory that a process has held so far, in bytes: VmHWM of proc_pid_status(5). (What wait4(2) tells of a child counts
+// its parent at the time of the fork.)
+func peakOf(process *os.Process) (uint64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process.Pid))
 	if err != nil {
 		return 0, err
 	}

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
-	"strings"
-	"syscall"
 	"time"
 
 	"ipvs-operator.io/helper/address"
@@ -85,7 +84,7 @@ func (p plan) measureHelper(table testTable, body []byte, times samples, memory 
 		return err
 	}
 	times.add(digest, took)
-	peak, err := session.peak()
+	peak, err := peakOf(session.process.Process)
 	memory[peakHelper] = max(memory[peakHelper], peak)
 	return err
 }
@@ -113,18 +112,25 @@ func measureBare(table testTable, times samples) error {
 }
 
 func measureRestore(table testTable, times samples, memory map[string]uint64) error {
+	var output bytes.Buffer
 	process := exec.Command("ipvsadm", "-R")
-	process.Stdin = strings.NewReader(table.rules)
+	process.Stdout, process.Stderr = &output, &output
+	input, err := process.StdinPipe()
+	if err != nil {
+		return err
+	}
 	settle()
 	start := time.Now()
-	output, err := process.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("ipvsadm -R: %w: %s", err, output)
+	if err := process.Start(); err != nil {
+		return err
+	}
+	_, failure := io.WriteString(input, table.rules)
+	peak, err := peakOf(process.Process) // all but the last lines are done: the pipe holds 64 KiB
+	if err := errors.Join(failure, err, input.Close(), process.Wait()); err != nil {
+		return fmt.Errorf("ipvsadm -R: %w: %s", err, output.String())
 	}
 	times.add(restore, spent{time.Since(start), process.ProcessState.SystemTime()})
-	if usage, known := process.ProcessState.SysUsage().(*syscall.Rusage); known {
-		memory[peakOther] = max(memory[peakOther], uint64(usage.Maxrss)<<10)
-	}
+	memory[peakOther] = max(memory[peakOther], peak)
 	_, err = checkRules(table)
 	return err
 }

@@ -20,7 +20,7 @@ const (
 	interfaceName     = "lo"
 )
 
-// testTable is one table in the languages of all competitors: wrr, direct routing, weight 1.
+// testTable is one table in the languages of all competitors: wrr, direct routing, weight 1, in the order in which the operator sends it.
 type testTable struct {
 	virtualServers []wire.VirtualServer
 	operations     []ipvs.Operation
@@ -32,27 +32,41 @@ type testTable struct {
 func makeTable(size, realServers int) testTable {
 	var made testTable
 	var rules strings.Builder
-	for number := range size {
-		vip, port := fmt.Sprintf("203.0.113.%d", number%hosts+1), number/hosts+1
-		if number < hosts {
-			made.addresses = append(made.addresses, address.Assigned{Interface: interfaceName, Address: netip.MustParseAddr(vip)})
+	for host := range min(size, hosts) {
+		vip := fmt.Sprintf("203.0.113.%d", host+1)
+		made.addresses = append(made.addresses, address.Assigned{Interface: interfaceName, Address: netip.MustParseAddr(vip)})
+		for number := host; number < size; number += hosts {
+			made.add(&rules, vip, number/hosts+1, realServersOf(number, realServers))
 		}
-		service := ipvs.Service{Scheduler: "wrr", PrefixLength: 32,
-			ServiceKey: ipvs.ServiceKey{Family: ipvs.IPv4, Protocol: ipvs.TCP, Address: netip.MustParseAddr(vip), Port: uint16(port)}}
-		server := wire.VirtualServer{Key: wire.Key{Address: vip, Port: int64(port), Protocol: "TCP"}, Scheduler: "wrr", SchedulerFlags: []string{}}
-		made.operations = append(made.operations, ipvs.Operation{Kind: ipvs.NewService, Service: service})
-		fmt.Fprintf(&rules, "-A -t %s:%d -s wrr\n", vip, port)
-		for index := range realServers {
-			host := fmt.Sprintf("192.0.2.%d", (number*realServers+index)%hosts+1)
-			server.RealServers = append(server.RealServers, wire.RealServer{Address: host, Port: int64(port), Weight: 1, ForwardingMethod: "DirectRouting"})
-			made.operations = append(made.operations, ipvs.Operation{Kind: ipvs.NewDestination, Service: service, Destination: ipvs.Destination{
-				DestinationKey: ipvs.DestinationKey{Address: netip.MustParseAddr(host), Port: uint16(port)}, ForwardingMethod: ipvs.DirectRouting, Weight: 1}})
-			fmt.Fprintf(&rules, "-a -t %s:%d -r %s:%d -g -w 1\n", vip, port, host, port)
-		}
-		made.virtualServers = append(made.virtualServers, server)
 	}
 	made.rules = rules.String()
 	return made
+}
+
+// realServersOf are hosts in order.
+func realServersOf(number, count int) []int {
+	servers := make([]int, count)
+	for index := range servers {
+		servers[index] = (number*count+index)%hosts + 1
+	}
+	slices.Sort(servers)
+	return servers
+}
+
+func (t *testTable) add(rules *strings.Builder, vip string, port int, realServers []int) {
+	service := ipvs.Service{Scheduler: "wrr", PrefixLength: 32,
+		ServiceKey: ipvs.ServiceKey{Family: ipvs.IPv4, Protocol: ipvs.TCP, Address: netip.MustParseAddr(vip), Port: uint16(port)}}
+	server := wire.VirtualServer{Key: wire.Key{Address: vip, Port: int64(port), Protocol: "TCP"}, Scheduler: "wrr", SchedulerFlags: []string{}}
+	t.operations = append(t.operations, ipvs.Operation{Kind: ipvs.NewService, Service: service})
+	fmt.Fprintf(rules, "-A -t %s:%d -s wrr\n", vip, port)
+	for _, realServer := range realServers {
+		host := fmt.Sprintf("192.0.2.%d", realServer)
+		server.RealServers = append(server.RealServers, wire.RealServer{Address: host, Port: int64(port), Weight: 1, ForwardingMethod: "DirectRouting"})
+		t.operations = append(t.operations, ipvs.Operation{Kind: ipvs.NewDestination, Service: service, Destination: ipvs.Destination{
+			DestinationKey: ipvs.DestinationKey{Address: netip.MustParseAddr(host), Port: uint16(port)}, ForwardingMethod: ipvs.DirectRouting, Weight: 1}})
+		fmt.Fprintf(rules, "-a -t %s:%d -r %s:%d -g -w 1\n", vip, port, host, port)
+	}
+	t.virtualServers = append(t.virtualServers, server)
 }
 
 // request is an apply as the operator would send it.
