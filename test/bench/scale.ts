@@ -36,10 +36,10 @@ try {
 
   await bulk(0, FEW);
   const few = await deleteOneCreateOne(FEW);
-  samples.push(few.sample);
+  samples.push(few.sample, few.taken);
   await bulk(FEW, many);
   const lots = await deleteOneCreateOne(many);
-  samples.push(lots.sample, await duringNodeEvents(many));
+  samples.push(lots.sample, lots.taken, await duringNodeEvents(many));
   report('operator process, most memory resident', `${site.peakMemory().toFixed(0)} MiB`);
   await restart();
   await directorsReady();
@@ -49,6 +49,7 @@ try {
   console.log(`\n${formatSamples(samples)}`);
   const median = ({ sample }: Exchange) => percentile(sample.milliseconds, 0.5);
   report(`delete one, create one: median with ${many} ÷ median with ${FEW}`, (median(lots) / median(few)).toFixed(2));
+  report('  processor time of the operator, the same ratio', (lots.processor / few.processor).toFixed(2));
   report('  requests of the operator, the same ratio', (lots.requests / few.requests).toFixed(2));
   report('  writes of the operator, the same ratio', (lots.writes / few.writes).toFixed(2));
 } finally {
@@ -73,31 +74,47 @@ async function bulk(from: number, to: number): Promise<void> {
   report('  writes of pool and director statuses in all', String(requests.filter(isOwnStatus).length));
 }
 
-/** Pairs of a deletion and a creation: how long until the new one has its address, and what the operator asked meanwhile, leases left out. */
+/**
+ * Pairs of a deletion and a creation: how long until the API server has taken the new one, until it has its address, and what the operator
+ * asked meanwhile, leases left out, and how much processor time it took, in milliseconds.
+ */
 interface Exchange {
+  readonly taken: Sample;
   readonly sample: Sample;
+  readonly processor: number;
   readonly requests: number;
   readonly writes: number;
 }
 
 async function deleteOneCreateOne(size: number, when = ''): Promise<Exchange> {
   const milliseconds: number[] = [];
+  const taken: number[] = [];
   await quiet();
   site.requests.mark();
+  const before = site.processorTime();
   for (let pair = 0; pair < pairs; pair += 1) {
     const next = `again-${nextSuffix()}`;
     const seen = published.of(next);
     await deleteService(site.api, oldest.shift() ?? '');
     const start = performance.now();
     await createService(site.api, next);
+    taken.push(performance.now() - start);
     milliseconds.push((await seen) - start);
     oldest.push(next);
   }
+  const processor = site.processorTime() - before;
   await quiet();
   const what = `${when}delete one, create one → address, with ${size}`;
   const requests = site.requests.all().filter(({ resource }) => resource !== 'leases');
   report(`${what}: requests of the operator per pair`, JSON.stringify(perPair(requests)));
-  return { sample: { what, milliseconds }, requests: requests.length, writes: requests.filter(isWrite).length };
+  report('  processor time of the operator per pair', `${(processor / pairs).toFixed(1)} ms`);
+  return {
+    taken: { what: '  of which until the API server has taken it', milliseconds: taken },
+    sample: { what, milliseconds },
+    processor,
+    requests: requests.length,
+    writes: requests.filter(isWrite).length,
+  };
 }
 
 /** A node leaves or returns, which concerns every Service, and at the same moment one more Service is created. */
@@ -115,7 +132,7 @@ async function duringNodeEvents(size: number): Promise<Sample> {
     await quiet();
   }
   const others = aboutServices(site.requests.all()).filter(({ name }) => !name.startsWith('beside-'));
-  report(`${NODE_EVENTS} node events with ${size}: writes about other Services`, String(others.length));
+  report(`${NODE_EVENTS} node events with ${size}: writes about other Services`, counted(others));
   return { what: `create → address while a node event is worked off, with ${size}`, milliseconds };
 }
 
@@ -131,7 +148,7 @@ async function restart(): Promise<void> {
   await quiet();
   const writes = aboutServices(site.requests.all()).filter(({ name }) => !name.startsWith('after-restart'));
   report(`restart with ${many}: start of the process → a new Service has its address`, seconds(served));
-  report('  writes about any other Service', String(writes.length));
+  report('  writes about any other Service', counted(writes));
   report('  writes of pool and director statuses', String(site.requests.all().filter(isOwnStatus).length));
 }
 
@@ -171,6 +188,12 @@ function isWrite({ verb }: ApiRequest): boolean {
 
 function isOwnStatus({ verb, resource }: ApiRequest): boolean {
   return verb === 'patch' && /^(loadbalancerpools|directors)\/status$/.test(resource);
+}
+
+/** How many, and the first of them by name: each is one too many. */
+function counted(writes: readonly ApiRequest[]): string {
+  const some = writes.slice(0, 5).map(({ verb, resource, name }) => `${verb} ${resource} ${name}`);
+  return [String(writes.length), ...some].join(', ');
 }
 
 function perPiece(requests: readonly ApiRequest[], pieces: number): string {

@@ -94,6 +94,13 @@ export class RunningSite {
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1_024;
   }
 
+  /** Processor time that the operator's process has taken, in milliseconds: utime and stime of proc_pid_stat(5), in ticks of 10 ms. */
+  processorTime(): number {
+    const stat = readFileSync(`/proc/${this.#operator?.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  }
+
   /** A director's host stands still, or goes on. */
   signalDirector(index: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#directors[index]?.signal(signal);
