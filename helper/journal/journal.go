@@ -188,7 +188,7 @@ func (j *Journal) rewrite(found change, now time.Time) error {
 	maps.Copy(after.Entries, j.state.Entries)
 	after.accept(found, now)
 	keys := found.put
-	if len(keys) != len(after.Entries) {
+	if len(found.drop) > 0 || len(keys) != len(after.Entries) {
 		keys = after.Keys()
 	}
 	record, err := encodeWhole(j.owner, after, keys)

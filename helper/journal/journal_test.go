@@ -223,6 +223,16 @@ func TestKeptAndMoved(t *testing.T) {
 	wantState(t, reopened(t, j), "1/4 TCP 203.0.113.10:80@lo×3 TCP [2001:db8::10]:443@eth0×1")
 }
 
+// Nobody says of one virtual server that it shall be and not be; who did would have it gone, and nothing else touched.
+func TestToldToBeAndNotToBe(t *testing.T) {
+	j := open(t)
+	write(t, j, told(1, map[ipvs.ServiceKey][]byte{web: entry(t, web, 2), tls: entry(t, tls, 1)}))
+	all := told(2, map[ipvs.ServiceKey][]byte{tls: entry(t, tls, 3)}, tls)
+	all.All, all.Keep = true, map[ipvs.ServiceKey]bool{web: true}
+	write(t, j, all)
+	wantState(t, reopened(t, j), "1/2 TCP 203.0.113.10:80@lo×2")
+}
+
 // What a newer helper has written, and this one does not know, is said when the entry is asked for, and only then.
 func TestEntryOfAnotherVersion(t *testing.T) {
 	line := "+\tTCP 203.0.113.10:80\tlo\t" + `{"address":"203.0.113.10","port":80,"protocol":"TCP","future":1}` + "\n"
