@@ -85,7 +85,7 @@ lint: .build/npm.stamp
 	@go -C helper vet ./...
 
 test: packages build controlplane images .build/contract.test lint ## every test, unit to end to end, on real parts
-	@$(NODE) tools/run-tests.ts unit go laws integration kernel lab dataplane e2e
+	@$(NODE) tools/run-tests.ts unit go race laws integration kernel lab dataplane e2e
 
 bench-latency: packages build controlplane images ## Service created → EXTERNAL-IP, change → kernel: median, p99, n
 	@test/lab/lab run -- $(NODE) test/bench/latency.ts

@@ -1,7 +1,7 @@
 /**
  * Runs the test suites named on the command line, each on its real parts, and adds them up:
  *
- *     node tools/run-tests.ts unit go laws integration kernel lab dataplane e2e
+ *     node tools/run-tests.ts unit go race laws integration kernel lab dataplane e2e
  *
  * The last line is `N passed, N failed`, after the names of those that failed: a log of which only the end is kept still says
  * what to look at. A skipped test, a suite without a test and a suite that dies count as failures.
@@ -29,11 +29,13 @@ const failures: string[] = [];
 const suites: Record<string, () => Promise<Counts>> = {
   unit: () => mocha('unit', [], ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/simulation/**/*.test.ts']),
   // What needs a kernel is called TestKernel… and runs with `kernel`.
-  go: () => goTest(['go', '-C', 'helper', 'test', '-json', '-skip', '^TestKernel', './...']),
-  laws: () =>
-    goTest(['go', '-C', 'helper', 'test', '-json', '-run', '^TestLaw', './contract'], {
-      IPVS_CONTRACT_TABLES: LAW_TABLES,
+  go: () => goTest(helperTests('-skip', '^TestKernel', './...')),
+  // The same, watched by the race detector, which needs cgo. Under it sync.Pool forgets at random: allocations cannot be compared.
+  race: () =>
+    goTest(helperTests('-race', '-skip', '^(TestKernel|TestListedWorksOnWhatIsListed$)', './...'), {
+      CGO_ENABLED: '1',
     }),
+  laws: () => goTest(helperTests('-run', '^TestLaw', './contract'), { IPVS_CONTRACT_TABLES: LAW_TABLES }),
   integration: () => mocha('integration', [], ['test/integration/**/*.test.ts']),
   lab: async () =>
     add([
@@ -120,6 +122,10 @@ async function mocha(
   const counts = JSON.parse(readFileSync(countsFile, 'utf8'));
   failures.push(...counts.failures.map((line: string) => `${name}: ${line}`));
   return judge(name, counts.passed, counts.failed + counts.pending, code);
+}
+
+function helperTests(...options: readonly string[]): readonly string[] {
+  return ['go', '-C', 'helper', 'test', '-json', ...options];
 }
 
 /** `go test -json`: each test and subtest that ends counts once; a package that fails without a failed test counts as one. */

@@ -63,7 +63,7 @@ func made(unknown, left []plan.Change) []plan.Change {
 func (e *Engine) recordIntent(j *job, planned plan.Plan) error {
 	delta := ledger.Delta{Fence: j.sent.Fence, AddKeys: planned.Adopted, AddDrains: planned.Draining, RemoveDrains: planned.Returned}
 	if len(j.newKeys) == 0 {
-		j.newKeys = make(map[ipvs.ServiceKey]bool, planned.NewVirtualServers())
+		j.newKeys = make(map[ipvs.ServiceKey]bool, min(len(planned.Changes), len(j.request.Desired)))
 	}
 	for index := range planned.Changes {
 		change := &planned.Changes[index]

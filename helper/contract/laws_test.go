@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -169,7 +170,7 @@ func (d *lawful) isExactly(t *testing.T, wanted []wire.VirtualServer) {
 			return leaving.Weight == 0 && draining[drain.Key{VirtualServer: virtualServer.ServiceKey, RealServer: key}]
 		})
 		if !exists || !table.Same(stays, virtualServer) {
-			t.Errorf("%s is %+v, wanted %+v", virtualServer.ServiceKey, got, virtualServer)
+			t.Errorf("%s is %s, wanted %s, draining %v", virtualServer.ServiceKey, fields(got), fields(virtualServer), draining)
 		}
 		delete(left, virtualServer.ServiceKey)
 		wantedAddresses[sent.Address] = true
@@ -188,6 +189,16 @@ func (d *lawful) isExactly(t *testing.T, wanted []wire.VirtualServer) {
 		}
 	}
 	d.hasRules(t, wantedRules)
+}
+
+// fields names everything a user sets on a virtual server: %+v would print its key only, which prints itself.
+func fields(v table.VirtualServer) string {
+	text := fmt.Sprintf("(%s flags 0x%x timeout %d prefix %d engine %q:", v.Scheduler, v.Flags, v.Timeout, v.PrefixLength, v.PersistenceEngine)
+	for _, destination := range v.Destinations {
+		text += fmt.Sprintf(" %s %s weight %d thresholds %d %d tunnel %s,", destination.DestinationKey, destination.ForwardingMethod,
+			destination.Weight, destination.UpperThreshold, destination.LowerThreshold, destination.Tunnel)
+	}
+	return text + ")"
 }
 
 func (d *lawful) hasRules(t *testing.T, wanted map[ipvs.ServiceKey]packets.Rules) {

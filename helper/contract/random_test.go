@@ -51,7 +51,8 @@ func randomTable(random *rand.Rand) []wire.VirtualServer {
 
 func randomVirtualServer(random *rand.Rand) wire.VirtualServer {
 	chosen := pick(random, scheduling)
-	result := wire.VirtualServer{Scheduler: chosen.name, SchedulerFlags: pick(random, chosen.flags), DrainSeconds: pick(random, []int64{0, 0, 30, 3600})}
+	flags := slices.Clone(pick(random, chosen.flags)) // laws run in parallel, and change what they have made
+	result := wire.VirtualServer{Scheduler: chosen.name, SchedulerFlags: flags, DrainSeconds: pick(random, []int64{0, 0, 30, 3600})}
 	v6 := oneIn(random, 3)
 	if oneIn(random, 6) {
 		result.Key = wire.Key{FirewallMark: random.Int64N(ownMarks) + 1, Family: map[bool]string{false: "IPv4", true: "IPv6"}[v6]}

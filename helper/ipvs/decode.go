@@ -136,31 +136,31 @@ func decodeDestination(attributes []byte, family Family, destination *Destinatio
 		rest = rest[min(alignAttribute(length), len(rest)):]
 		switch kind {
 		case destAttrAddrFamily:
-			understood = take16(value, &family)
+			understood = takeNumber(value, &family)
 		case destAttrAddr:
 			rawAddress = value
 		case destAttrPort:
 			understood = takePort(value, &destination.Port)
 		case destAttrFwdMethod:
-			understood = take32(value, &destination.ForwardingMethod)
+			understood = takeNumber(value, &destination.ForwardingMethod)
 		case destAttrWeight:
-			understood = take32(value, &destination.Weight)
+			understood = takeNumber(value, &destination.Weight)
 		case destAttrUThresh:
-			understood = take32(value, &destination.UpperThreshold)
+			understood = takeNumber(value, &destination.UpperThreshold)
 		case destAttrLThresh:
-			understood = take32(value, &destination.LowerThreshold)
+			understood = takeNumber(value, &destination.LowerThreshold)
 		case destAttrActiveConns:
-			understood = take32(value, &destination.Connections.Active)
+			understood = takeNumber(value, &destination.Connections.Active)
 		case destAttrInactConns:
-			understood = take32(value, &destination.Connections.Inactive)
+			understood = takeNumber(value, &destination.Connections.Inactive)
 		case destAttrPersistConns:
-			understood = take32(value, &destination.Connections.Persistent)
+			understood = takeNumber(value, &destination.Connections.Persistent)
 		case destAttrTunType:
-			understood = take8(value, &destination.Tunnel.Type)
+			understood = takeNumber(value, &destination.Tunnel.Type)
 		case destAttrTunPort:
 			understood = takePort(value, &destination.Tunnel.Port)
 		case destAttrTunFlags:
-			understood = take16(value, &destination.Tunnel.Flags)
+			understood = takeNumber(value, &destination.Tunnel.Flags)
 		case destAttrStats:
 			counted.narrow = value
 		case destAttrStats64:

@@ -66,8 +66,16 @@ func alignAttribute(length int) int { return (length + unix.NLA_ALIGNTO - 1) &^ 
 
 // decodeNumber reads a number of exactly the size of its type, in the host's order.
 func decodeNumber[T ~uint8 | ~uint16 | ~uint32](raw []byte, number *T) error {
-	if 8*len(raw) != bits.Len32(uint32(^T(0))) {
+	if !takeNumber(raw, number) {
 		return fmt.Errorf("number of %d bytes", len(raw))
+	}
+	return nil
+}
+
+// takeNumber is decodeNumber without words.
+func takeNumber[T ~uint8 | ~uint16 | ~uint32](raw []byte, number *T) bool {
+	if 8*len(raw) != bits.Len32(uint32(^T(0))) {
+		return false
 	}
 	switch len(raw) {
 	case 1:
@@ -77,31 +85,6 @@ func decodeNumber[T ~uint8 | ~uint16 | ~uint32](raw []byte, number *T) error {
 	case 4:
 		*number = T(binary.NativeEndian.Uint32(raw))
 	}
-	return nil
-}
-
-// take8, take16 and take32 are decodeNumber for one size each; false for another.
-func take8[T ~uint8](raw []byte, number *T) bool {
-	if len(raw) != 1 {
-		return false
-	}
-	*number = T(raw[0])
-	return true
-}
-
-func take16[T ~uint16](raw []byte, number *T) bool {
-	if len(raw) != 2 {
-		return false
-	}
-	*number = T(binary.NativeEndian.Uint16(raw))
-	return true
-}
-
-func take32[T ~uint32](raw []byte, number *T) bool {
-	if len(raw) != 4 {
-		return false
-	}
-	*number = T(binary.NativeEndian.Uint32(raw))
 	return true
 }
 

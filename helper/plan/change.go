@@ -96,17 +96,15 @@ func (c *Change) OfObject() Identity {
 }
 
 // Sentence says the change in words.
-func (c Change) Sentence() string { return c.SentenceAbout(c.Object()) }
+func (c Change) Sentence() string { return string(c.AppendSentence(nil, c.Object())) }
 
-// SentenceAbout is Sentence for who knows the Object already.
-func (c *Change) SentenceAbout(object string) string {
+// sentenceAbout says all changes but those that add a server.
+func (c *Change) sentenceAbout(object string) string {
 	switch c.Kind {
 	case EditVirtualServer:
 		return fmt.Sprintf("change virtual server %s from %s to %s", object, describeService(c.Before.Service), describeService(c.Service))
 	case DeleteVirtualServer:
 		return "delete virtual server " + object
-	case AddVirtualServer, AddRealServer:
-		return string(c.AppendSentence(nil, object))
 	case EditRealServer:
 		return fmt.Sprintf("change real server %s of %s: %s", c.Destination.DestinationKey, object, describeEdit(c.Before.Destination, c.Destination))
 	case DeleteRealServer:
@@ -133,7 +131,7 @@ func (c *Change) SentenceAbout(object string) string {
 	return string(c.Kind)
 }
 
-// AppendSentence is SentenceAbout behind what is there.
+// AppendSentence is Sentence behind what is there, for who knows the Object already.
 func (c *Change) AppendSentence(text []byte, object string) []byte {
 	switch c.Kind {
 	case AddVirtualServer:
@@ -141,7 +139,7 @@ func (c *Change) AppendSentence(text []byte, object string) []byte {
 	case AddRealServer:
 		return c.appendNewRealServer(text, object)
 	}
-	return append(text, c.SentenceAbout(object)...)
+	return append(text, c.sentenceAbout(object)...)
 }
 
 // appendNewRealServer is without fmt where it can: a full load has tens of thousands of them.

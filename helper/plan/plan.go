@@ -106,17 +106,6 @@ type Plan struct {
 	Returned []drain.Key
 }
 
-// NewVirtualServers is how many of the changes add one.
-func (p Plan) NewVirtualServers() int {
-	count := 0
-	for index := range p.Changes {
-		if p.Changes[index].Kind == AddVirtualServer {
-			count++
-		}
-	}
-	return count
-}
-
 type planner struct {
 	request  Request
 	owned    Ownership

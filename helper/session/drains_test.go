@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,32 +47,33 @@ func conversation(t *testing.T, engine *fakeEngine, log io.Writer, talk func(ask
 
 func TestLooksWhileSomethingDrains(t *testing.T) {
 	engine := &fakeEngine{}
-	left := 0 // the look at the start may come before anything is asked
+	var left atomic.Int64 // the look at the start may come before anything is asked
 	engine.look = func() (time.Duration, *wire.Error) {
-		if left == 0 {
+		if left.Load() == 0 {
 			return 0, nil
 		}
-		left--
+		left.Add(-1)
 		return time.Second, nil
 	}
 	conversation(t, engine, nil, func(ask func(string)) {
 		time.Sleep(time.Minute)
-		if engine.looks != 1 {
-			t.Errorf("%d looks although nothing drains; wanted the one at the start", engine.looks)
+		if looks := engine.looks.Load(); looks != 1 {
+			t.Errorf("%d looks although nothing drains; wanted the one at the start", looks)
 		}
 		ask(apply)
 		time.Sleep(time.Minute)
-		if engine.looks != 1 {
-			t.Errorf("%d looks after a request that left nothing draining", engine.looks)
+		if looks := engine.looks.Load(); looks != 1 {
+			t.Errorf("%d looks after a request that left nothing draining", looks)
 		}
-		engine.counts.Draining, left = 1, 3
+		engine.counts.Draining = 1
+		left.Store(3)
 		ask(apply)
-		if engine.looks != 1 {
-			t.Errorf("%d looks right after the request", engine.looks)
+		if looks := engine.looks.Load(); looks != 1 {
+			t.Errorf("%d looks right after the request", looks)
 		}
 		time.Sleep(time.Minute)
-		if engine.looks != 5 {
-			t.Errorf("%d looks, wanted one a second until nothing drains", engine.looks)
+		if looks := engine.looks.Load(); looks != 5 {
+			t.Errorf("%d looks, wanted one a second until nothing drains", looks)
 		}
 	})
 }
@@ -86,8 +88,8 @@ func TestLooksBetweenRequests(t *testing.T) {
 			ask(apply)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if engine.looks < 9 || engine.looks > 12 || len(engine.applied) != 100 {
-			t.Errorf("%d looks in 10 s, %d requests", engine.looks, len(engine.applied))
+		if looks := engine.looks.Load(); looks < 9 || looks > 12 || len(engine.applied) != 100 {
+			t.Errorf("%d looks in 10 s, %d requests", looks, len(engine.applied))
 		}
 	})
 }
@@ -102,8 +104,8 @@ func TestLookThatFails(t *testing.T) {
 		time.Sleep(time.Minute)
 		ask(`{"id":1,"op":"ping"}`)
 	})
-	if engine.looks < 5 || engine.looks > 8 {
-		t.Errorf("%d looks in a minute of failures", engine.looks)
+	if looks := engine.looks.Load(); looks < 5 || looks > 8 {
+		t.Errorf("%d looks in a minute of failures", looks)
 	}
 	if got := strings.Count(log.String(), "no IPVS"); got != 1 {
 		t.Errorf("the same trouble is logged %d times:\n%s", got, log.String())

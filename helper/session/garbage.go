@@ -16,7 +16,7 @@ const (
 // letLie keeps the garbage collector from running while a large request is carried out, as long as the process takes no more memory
 // than the request needs, and returns what ends that. The collector runs when the heap has doubled since it ran last; a session begins with
 // next to nothing, so that a full load would be collected five or six times, and the collector would take a tenth of its time. Beyond the
-// bound it works as hard as it must to stay there.
+// bound it works as hard as it must to stay there. Both settings are the whole process's, which serves one session.
 func letLie(request int) (end func()) {
 	if request < largeRequest {
 		return func() {}

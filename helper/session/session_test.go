@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ type fakeEngine struct {
 	inside  func()
 	// look answers SettleDrains; looks counts the calls.
 	look  func() (time.Duration, *wire.Error)
-	looks int
+	looks atomic.Int64
 	// counts are those of every apply's answer.
 	counts wire.Counts
 }
@@ -40,7 +41,7 @@ func (e *fakeEngine) Read(what wire.What) (wire.ReadResult, *wire.Error) {
 }
 
 func (e *fakeEngine) SettleDrains() (time.Duration, *wire.Error) {
-	e.looks++
+	e.looks.Add(1)
 	if e.look == nil {
 		return 0, nil
 	}

@@ -34,11 +34,13 @@ func TestFramesThatEndTheSession(t *testing.T) {
 		stream string
 		want   error
 	}{
-		"cut in the length": {"\x00\x00", io.ErrUnexpectedEOF},
-		"cut in the body":   {"\x00\x00\x00\x05abc", io.ErrUnexpectedEOF},
-		"no body":           {"\x00\x00\x00\x05", io.ErrUnexpectedEOF},
-		"too long by one":   {"\x01\x00\x00\x01", ErrFrameTooLong},
-		"longest length":    {"\xff\xff\xff\xff", ErrFrameTooLong},
+		"cut in the length":          {"\x00\x00", io.ErrUnexpectedEOF},
+		"cut in the body":            {"\x00\x00\x00\x05abc", io.ErrUnexpectedEOF},
+		"no body":                    {"\x00\x00\x00\x05", io.ErrUnexpectedEOF},
+		"cut behind the first bytes": {"\x00\x01\x00\x00" + strings.Repeat("x", firstBytes), io.ErrUnexpectedEOF},
+		"cut behind more than those": {"\x00\x01\x00\x00" + strings.Repeat("x", firstBytes+1), io.ErrUnexpectedEOF},
+		"too long by one":            {"\x01\x00\x00\x01", ErrFrameTooLong},
+		"longest length":             {"\xff\xff\xff\xff", ErrFrameTooLong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := ReadFrame(strings.NewReader(row.stream)); !errors.Is(err, row.want) {
