@@ -188,7 +188,7 @@ func decodeAddress(data []byte) (index uint32, address netip.Addr, err error) {
 
 // Add implements Kernel.
 func (n *Netlink) Add(assigned ...Assigned) []error {
-	return n.change(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, assigned)
+	return n.change(unix.RTM_NEWADDR, assigned)
 }
 
 // Delete implements Kernel.
@@ -196,11 +196,11 @@ func (n *Netlink) Delete(assigned ...Assigned) []error {
 	for _, each := range assigned {
 		n.announcer.withdraw(each)
 	}
-	return n.change(unix.RTM_DELADDR, 0, assigned)
+	return n.change(unix.RTM_DELADDR, assigned)
 }
 
 // change sends one message for each that can be said.
-func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, assigned []Assigned) []error {
+func (n *Netlink) change(command netlink.HeaderType, assigned []Assigned) []error {
 	results := make([]error, len(assigned))
 	messages, sent := make([]netlink.Message, 0, len(assigned)), make([]int, 0, len(assigned))
 	links := links{}
@@ -210,7 +210,6 @@ func (n *Netlink) change(command netlink.HeaderType, flags netlink.HeaderFlags, 
 			results[index] = err
 			continue
 		}
-		message.Header.Flags = flags
 		messages, sent = append(messages, message), append(sent, index)
 	}
 	for index, err := range n.socket.Batch(messages) {
@@ -233,7 +232,11 @@ func encodeChange(command netlink.HeaderType, links links, assigned Assigned) (n
 			attributes.Uint32(unix.IFA_FLAGS, unix.IFA_F_NODAD)
 		}
 	})
-	return netlink.Message{Header: netlink.Header{Type: command}, Data: body}, err
+	var flags netlink.HeaderFlags
+	if command == unix.RTM_NEWADDR {
+		flags = netlink.Create | netlink.Excl
+	}
+	return netlink.Message{Header: netlink.Header{Type: command, Flags: flags}, Data: body}, err
 }
 
 func encodeAddress(link link, address netip.Addr, more func(*netlink.AttributeEncoder)) ([]byte, error) {

@@ -69,18 +69,20 @@ func (n *Netlink) dumpLocal(link link, family uint8, visit func(netip.Prefix)) e
 	return failure
 }
 
-// encodeRouteChange makes the message that adds or deletes the route of a range, as RTM_NEWADDR or RTM_DELADDR says.
+// encodeRouteChange makes the message that adds or deletes the route of a range, as RTM_NEWADDR or RTM_DELADDR says. Without NLM_F_EXCL a
+// route of the range through another interface is no obstacle (fib_table_insert, fib6_add_rt2node): it answers EEXIST to the same route only, so
+// that a range moves to another interface without a moment in which it has none.
 func encodeRouteChange(command netlink.HeaderType, link link, prefix netip.Prefix) (netlink.Message, error) {
 	family := uint8(unix.AF_INET)
 	if prefix.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	kind := netlink.HeaderType(unix.RTM_NEWROUTE)
+	header := netlink.Header{Type: unix.RTM_NEWROUTE, Flags: netlink.Create}
 	if command == unix.RTM_DELADDR {
-		kind = unix.RTM_DELROUTE
+		header = netlink.Header{Type: unix.RTM_DELROUTE}
 	}
 	body, err := encodeRoute(link, family, prefix)
-	return netlink.Message{Header: netlink.Header{Type: kind}, Data: body}, err
+	return netlink.Message{Header: header, Data: body}, err
 }
 
 // encodeRoute makes struct rtmsg (family, dst_len, src_len, tos, table, protocol, scope, type, flags) and attributes of a local route;

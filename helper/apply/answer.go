@@ -76,10 +76,7 @@ func (j *job) unexplained(left []plan.Change, errors []wire.Error) []wire.Error 
 	for _, change := range left {
 		object := change.Object()
 		known := explained[object] || slices.ContainsFunc(j.keysOf(change), func(key wire.Key) bool { return explained[desired.Describe(key)] })
-		if vip := change.Address.Address; vip.IsValid() { // one that waits for its route is explained by that
-			known = known || explained[j.owned.Place(j.request.InterfaceOf(vip), vip).Name()]
-		}
-		if known {
+		if known || change.Kind == plan.DeleteAddress && isHomeless(j.homeless, change.Address) {
 			continue
 		}
 		explained[object] = true

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"net/netip"
 	"slices"
 
 	"ipvs-operator.io/helper/address"
@@ -26,7 +25,7 @@ func (e *Engine) converge(j *job) *wire.Error {
 			result.done = append(result.done, made(result.unknown, j.plan().Changes)...)
 		}
 		j.changes = together(j.changes, result.done)
-		j.errors = result.errors
+		j.errors, j.homeless = result.errors, result.homeless
 		if err := e.recordOutcome(j, planned.Changes, result, readError == nil); err != nil {
 			return failure("record what was written", err)
 		}
@@ -159,12 +158,9 @@ func (j *job) vanishedKeys() []ipvs.ServiceKey {
 	return vanished
 }
 
+// vanishedAddresses are those of ours that observeAddresses looked for and did not find.
 func (j *job) vanishedAddresses() []address.Assigned {
-	var looked []netip.Addr
-	for _, key := range j.keys() {
-		looked = append(looked, key.Address)
-	}
-	return slices.DeleteFunc(addressesOf(j.owned, j.request.All, looked), func(assigned address.Assigned) bool { return j.seen.Addresses[assigned] })
+	return slices.DeleteFunc(addressesOf(j.owned, j.request.All, addressed(j.request)), func(assigned address.Assigned) bool { return j.seen.Addresses[assigned] })
 }
 
 // endedDrains are those whose real server is gone, by us or by others.

@@ -137,7 +137,7 @@ func (e *Engine) driftOfHost(j *job) ([]settings.Change, error) {
 		return nil, nil
 	}
 	wanted, _ := settings.Parse(*j.memory.told.Host)
-	seen, _, err := settings.Observe(e.Host, wanted)
+	seen, _, err := e.observeSettings(wanted)
 	if err != nil {
 		return nil, err
 	}

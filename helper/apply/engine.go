@@ -5,6 +5,8 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 
 	"ipvs-operator.io/helper/address"
@@ -63,8 +65,10 @@ type job struct {
 	newAddresses map[address.Assigned]bool
 	// unannounced are VIPs of which the neighbours may not have been told.
 	unannounced map[address.Assigned]bool
-	around      around
-	memory      memory
+	// homeless are VIPs, and ranges of them, that stay where they were, because their new place could not be had.
+	homeless []netip.Prefix
+	around   around
+	memory   memory
 }
 
 // Apply carries out one apply. The error is set when nothing was done at all.
@@ -188,6 +192,28 @@ func (j *job) parse(now drain.Moment) {
 		}
 	}
 	j.parseNamed(times)
+	if j.request.All && j.hasNameless() {
+		j.keepUnlisted()
+	}
+}
+
+// hasNameless reports whether a virtual server was listed under a key that cannot be read.
+func (j *job) hasNameless() bool {
+	return slices.ContainsFunc(j.bad, func(key wire.Key) bool { _, err := desired.ParseKey(key); return err != nil })
+}
+
+// keepUnlisted lets everything of ours stay that the request does not list: one of them may be what could not be read.
+func (j *job) keepUnlisted() {
+	listed := make(map[ipvs.ServiceKey]bool, len(j.request.Desired))
+	for index := range j.request.Desired {
+		listed[j.request.Desired[index].ServiceKey] = true
+	}
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(j.owned.Keys)), slices.Collect(maps.Keys(j.memory.told.Entries))) {
+		if !listed[key] {
+			j.request.Kept = append(j.request.Kept, key)
+		}
+	}
+	j.replan()
 }
 
 func (j *job) reject(key wire.Key, class wire.Class, err error) {

@@ -29,8 +29,8 @@ type outcome struct {
 	foreignAddresses []address.Assigned
 	// announced are those that the neighbours were told of, or cannot be told of.
 	announced []address.Assigned
-	// unrouted are ranges whose local route could not be added.
-	unrouted []netip.Prefix
+	// homeless are VIPs, and ranges of them, whose new place could not be had.
+	homeless []netip.Prefix
 }
 
 // execute carries out the changes phase by phase: a phase begins when the one before it is answered. A failure does not
@@ -55,39 +55,66 @@ func (e *Engine) execute(changes []plan.Change, existing map[ipvs.ServiceKey]tab
 }
 
 func (e *Engine) executeServers(phase []plan.Change, unborn map[ipvs.ServiceKey]bool, result *outcome) {
-	operations := make([]ipvs.Operation, 0, min(operationsAtOnce, len(phase)))
+	writer := serverWriter{kernel: e.IPVS, operations: make([]ipvs.Operation, 0, min(operationsAtOnce, len(phase)))}
 	for slice := range slices.Chunk(phase, operationsAtOnce) {
-		operations = operations[:len(slice)]
-		for index := range slice {
+		for index, err := range writer.write(slice, unborn) {
 			change := &slice[index]
-			operations[index] = ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination}
+			key := change.Service.ServiceKey
+			switch {
+			case change.Kind == plan.AddRealServer && unborn[key]:
+				// its virtual server was refused, which is reported
+			case err == nil:
+				result.did(change)
+			default:
+				if change.Kind == plan.AddVirtualServer && errors.Is(err, unix.EEXIST) {
+					result.foreignKeys = append(result.foreignKeys, key)
+				}
+				result.fail(*change, err)
+			}
 		}
-		e.executeSlice(slice, operations, unborn, result)
 	}
 }
 
 // operationsAtOnce bounds the memory that a full load takes.
 const operationsAtOnce = 1024
 
-func (e *Engine) executeSlice(phase []plan.Change, operations []ipvs.Operation, unborn map[ipvs.ServiceKey]bool, result *outcome) {
-	for index, err := range e.IPVS.Execute(operations) {
-		if err == nil {
-			result.did(&phase[index])
-			continue
+// serverWriter writes a slice of a phase, its memory used again for the next.
+type serverWriter struct {
+	kernel     ipvs.Kernel
+	operations []ipvs.Operation
+	results    []error
+}
+
+// write adds virtual servers before anything else: one that exists already is someone else's, and nothing is to be put into it. The results
+// are in the order of the changes; of real servers whose virtual server is unborn they say nothing.
+func (w *serverWriter) write(changes []plan.Change, unborn map[ipvs.ServiceKey]bool) []error {
+	w.results = append(w.results[:0], make([]error, len(changes))...)
+	w.writeThose(changes, func(change *plan.Change) bool { return change.Kind == plan.AddVirtualServer })
+	for index := range changes {
+		if err := w.results[index]; err != nil && !errors.Is(err, ipvs.ErrOutcomeUnknown) {
+			unborn[changes[index].Service.ServiceKey] = true
 		}
-		change := phase[index]
-		key := change.Service.ServiceKey
-		switch {
-		case change.Kind == plan.AddRealServer && unborn[key]:
-			// its virtual server was refused, which is reported
-		default:
-			if change.Kind == plan.AddVirtualServer && !errors.Is(err, ipvs.ErrOutcomeUnknown) {
-				unborn[key] = true
-				if errors.Is(err, unix.EEXIST) {
-					result.foreignKeys = append(result.foreignKeys, key)
-				}
-			}
-			result.fail(change, err)
+	}
+	w.writeThose(changes, func(change *plan.Change) bool {
+		return change.Kind != plan.AddVirtualServer && (change.Kind != plan.AddRealServer || len(unborn) == 0 || !unborn[change.Service.ServiceKey])
+	})
+	return w.results
+}
+
+func (w *serverWriter) writeThose(changes []plan.Change, chosen func(*plan.Change) bool) {
+	w.operations = w.operations[:0]
+	for index := range changes {
+		if change := &changes[index]; chosen(change) {
+			w.operations = append(w.operations, ipvs.Operation{Kind: operationOf[change.Kind], Service: change.Service, Destination: change.Destination})
+		}
+	}
+	if len(w.operations) == 0 {
+		return
+	}
+	results := w.kernel.Execute(w.operations)
+	for index := range changes {
+		if chosen(&changes[index]) {
+			w.results[index], results = results[0], results[1:]
 		}
 	}
 }
@@ -127,14 +154,14 @@ func barren(changes []plan.Change, unborn map[ipvs.ServiceKey]bool, existing map
 const addressesAtOnce = 64
 
 func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]bool, result *outcome) {
-	execute, skip := e.addAddresses, func(vip netip.Addr) bool { return barren[vip] }
+	execute, skip := e.addAddresses, func(assigned address.Assigned) bool { return !assigned.IsRoute() && barren[assigned.Address] }
 	if phase[0].Kind == plan.DeleteAddress {
-		execute, skip = e.deleteAddresses, result.isUnrouted
+		execute, skip = e.deleteAddresses, func(assigned address.Assigned) bool { return isHomeless(result.homeless, assigned) }
 	}
 	for slice := range slices.Chunk(phase, addressesAtOnce) {
 		wanted := make([]*plan.Change, 0, len(slice))
 		for index := range slice {
-			if change := &slice[index]; change.Address.IsRoute() || !skip(change.Address.Address) {
+			if change := &slice[index]; !skip(change.Address) {
 				wanted = append(wanted, change)
 			}
 		}
@@ -142,9 +169,9 @@ func (e *Engine) executeAddresses(phase []plan.Change, barren map[netip.Addr]boo
 	}
 }
 
-// isUnrouted: a VIP that a route was to bring here from now on stays when there is no such route.
-func (o *outcome) isUnrouted(vip netip.Addr) bool {
-	return slices.ContainsFunc(o.unrouted, func(prefix netip.Prefix) bool { return prefix.Contains(vip) })
+// isHomeless: an address, or a route, stays where a VIP of it has no other place to be in from now on.
+func isHomeless(homeless []netip.Prefix, assigned address.Assigned) bool {
+	return slices.ContainsFunc(homeless, assigned.Prefix().Overlaps)
 }
 
 func (e *Engine) addAddresses(changes []*plan.Change, result *outcome) {
@@ -155,11 +182,11 @@ func (e *Engine) addAddresses(changes []*plan.Change, result *outcome) {
 		if errors.Is(err, unix.EEXIST) {
 			result.foreignAddresses = append(result.foreignAddresses, change.Address)
 		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			result.homeless = append(result.homeless, change.Address.Prefix())
+		}
 		switch {
 		case change.Address.IsRoute():
-			if err != nil && !errors.Is(err, unix.EEXIST) {
-				result.unrouted = append(result.unrouted, change.Address.Prefix())
-			}
 		case err == nil:
 			up = append(up, change.Address)
 		case !errors.Is(err, ipvs.ErrOutcomeUnknown): // nothing of ours has gone up

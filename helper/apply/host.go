@@ -22,7 +22,7 @@ func (e *Engine) planHost(j *job) ([]settings.Change, error) {
 	desired, problems := settings.Parse(*j.sent.Host)
 	desired = e.granted(j, desired)
 	j.around.wanted = desired
-	seen, missing, err := settings.Observe(e.Host, desired)
+	seen, missing, err := e.observeSettings(desired)
 	if err != nil {
 		return nil, err
 	}
@@ -30,14 +30,19 @@ func (e *Engine) planHost(j *job) ([]settings.Change, error) {
 		j.around.refuse(wire.ClassObject, problem.Object, errors.New(problem.Message))
 	}
 	changes := settings.Plan(desired, seen)
+	return j.withoutForeignDaemons(changes), nil
+}
+
+// withoutForeignDaemons refuses to stop a sync daemon on an interface that is not granted: it stays, and so none takes its place.
+func (j *job) withoutForeignDaemons(changes []settings.Change) []settings.Change {
+	foreign := map[string]bool{}
 	for _, change := range changes {
 		if err := j.grant.CheckSyncDaemon(change.Daemon.Interface); change.Kind == settings.StopDaemon && err != nil {
 			j.around.refuse(wire.ClassCollision, change.Object(), fmt.Errorf("%s runs on interface %s and is someone else's: %w", change.Object(), change.Daemon.Interface, err))
-			changes = slices.DeleteFunc(changes, func(other settings.Change) bool { return other.Object() == change.Object() })
-			break
+			foreign[change.Object()] = true
 		}
 	}
-	return changes, nil
+	return slices.DeleteFunc(changes, func(change settings.Change) bool { return foreign[change.Object()] })
 }
 
 // granted takes out what the host's policy does not grant. A parameter that has its value already needs no grant: the host's
@@ -77,8 +82,7 @@ func (e *Engine) applyHost(j *job, changes []settings.Change) *wire.Error {
 	}
 	written := 0
 	for _, change := range changes {
-		err := settings.Execute(e.Host, change)
-		if err != nil && !(change.Kind == settings.StopDaemon && errors.Is(err, unix.ESRCH)) {
+		if err := e.executeSetting(change); err != nil {
 			j.around.errors = append(j.around.errors, explainSetting(change, err))
 			continue
 		}
@@ -94,7 +98,7 @@ func (e *Engine) applyHost(j *job, changes []settings.Change) *wire.Error {
 
 // confirmHost reports what the kernel acknowledged and did not keep.
 func (e *Engine) confirmHost(j *job) *wire.Error {
-	seen, _, err := settings.Observe(e.Host, j.around.wanted)
+	seen, _, err := e.observeSettings(j.around.wanted)
 	if err != nil {
 		return failure("read back the director's settings", err)
 	}

@@ -40,7 +40,7 @@ func (e *Engine) refreshWith(seen *view, keys []ipvs.ServiceKey, services map[ip
 		service, known := services[key]
 		if !known {
 			var err error
-			service, err = e.IPVS.Service(key)
+			service, err = e.service(key)
 			if errors.Is(err, unix.ESRCH) {
 				delete(seen.VirtualServers, key)
 				continue
@@ -49,7 +49,7 @@ func (e *Engine) refreshWith(seen *view, keys []ipvs.ServiceKey, services map[ip
 				return err
 			}
 		}
-		destinations, err := e.IPVS.Destinations(key)
+		destinations, err := e.destinations(key)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (e *Engine) refreshWith(seen *view, keys []ipvs.ServiceKey, services map[ip
 
 // refreshMany reads all virtual servers in one go instead of one by one: for a request that has read the whole table anyway.
 func (e *Engine) refreshMany(seen *view, keys []ipvs.ServiceKey) error {
-	dumped, err := e.IPVS.Services()
+	dumped, err := e.services()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (e *Engine) refreshMany(seen *view, keys []ipvs.ServiceKey) error {
 // observeAll reads the whole table; of foreign virtual servers only the keys.
 func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
 	seen := view{complete: true, Observed: plan.Observed{VirtualServers: map[ipvs.ServiceKey]table.VirtualServer{}, Addresses: map[address.Assigned]bool{}}}
-	services, err := e.IPVS.Services()
+	services, err := e.services()
 	if err != nil {
 		return view{}, err
 	}
@@ -86,32 +86,53 @@ func (e *Engine) observeAll(owned plan.Ownership) (view, error) {
 			seen.foreign = append(seen.foreign, service.ServiceKey)
 			continue
 		}
-		destinations, err := e.IPVS.Destinations(service.ServiceKey)
+		destinations, err := e.destinations(service.ServiceKey)
 		if err != nil {
 			return view{}, err
 		}
 		seen.VirtualServers[service.ServiceKey] = table.Keep(service, destinations)
 	}
-	return seen, nil
+	return seen, e.refresh(&seen, missed(seen.VirtualServers, owned))
+}
+
+// missed are virtual servers of ours that a list of all did not have: they are gone, or someone else has deleted another one while the
+// kernel wrote the list, whose place in it is a position only.
+func missed(listed map[ipvs.ServiceKey]table.VirtualServer, owned plan.Ownership) []ipvs.ServiceKey {
+	var keys []ipvs.ServiceKey
+	for key := range owned.Keys {
+		if _, exists := listed[key]; !exists && owned.MayWrite(key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // observeAddresses asks for the VIPs in question: on the interface that carries VIPs now, and where we once put them.
 func (e *Engine) observeAddresses(seen *view, request plan.Request, owned plan.Ownership) error {
 	places := map[address.Assigned]bool{}
-	var listed []netip.Addr
 	for _, virtualServer := range request.Desired {
 		if virtualServer.FirewallMark == 0 {
 			places[owned.Place(request.InterfaceOf(virtualServer.Address), virtualServer.Address)] = true
-			listed = append(listed, virtualServer.Address)
 		}
 	}
-	for _, key := range request.Absent {
-		listed = append(listed, key.Address)
-	}
-	for _, assigned := range addressesOf(owned, request.All, listed) {
+	for _, assigned := range addressesOf(owned, request.All, addressed(request)) {
 		places[assigned] = true
 	}
 	return e.observePlaces(seen, places)
+}
+
+// addressed are the VIPs that a request gives or takes away. What it only adopts or removes as someone else's is not among them.
+func addressed(request plan.Request) []netip.Addr {
+	var vips []netip.Addr
+	for index := range request.Desired {
+		if request.Desired[index].FirewallMark == 0 {
+			vips = append(vips, request.Desired[index].Address)
+		}
+	}
+	for _, key := range request.Absent {
+		vips = append(vips, key.Address)
+	}
+	return vips
 }
 
 // addressesOf are the addresses of ours that a request looks at: all of them, or those of its VIPs and every route.
@@ -138,7 +159,8 @@ func (e *Engine) observePlaces(seen *view, places map[address.Assigned]bool) err
 		}
 	}
 	for interfaceName, asked := range addresses {
-		held, err := e.Addresses.Held(interfaceName, asked)
+		var held map[netip.Addr]bool
+		err := listed(func() (err error) { held, err = e.Addresses.Held(interfaceName, asked); return err })
 		if err != nil && !errors.Is(err, unix.ENODEV) { // a missing interface holds nothing; adding to it fails with a reason
 			return err
 		}
@@ -147,7 +169,8 @@ func (e *Engine) observePlaces(seen *view, places map[address.Assigned]bool) err
 		}
 	}
 	for interfaceName, asked := range ranges {
-		held, err := e.Addresses.LocalRoutes(interfaceName, asked)
+		var held map[netip.Prefix]bool
+		err := listed(func() (err error) { held, err = e.Addresses.LocalRoutes(interfaceName, asked); return err })
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return err
 		}

@@ -35,7 +35,8 @@ func (j *job) parsePackets(virtualServer table.VirtualServer, sent wire.PacketRu
 
 // readPackets reads the owner's packet rules. A kernel without nftables has none.
 func (e *Engine) readPackets() (packets.State, error) {
-	state, err := e.Packets.Read()
+	var state packets.State
+	err := repeated(func() (err error) { state, err = e.Packets.Read(); return err })
 	if errors.Is(err, nft.ErrUnavailable) {
 		return packets.State{}, nil
 	}
@@ -80,7 +81,7 @@ func (e *Engine) applyPackets(j *job, state packets.State, changes []packets.Cha
 	if err := e.record(j, ledger.Delta{Fence: j.sent.Fence}); err != nil {
 		return failure("record the request before writing", err)
 	}
-	if err := e.Packets.Write(state, state.With(changes)); err != nil {
+	if err := e.writePackets(state, changes); err != nil {
 		for _, change := range changes {
 			j.refusePackets(change, err)
 		}
@@ -134,6 +135,16 @@ func (j *job) refusePackets(change packets.Change, err error) {
 	j.request.Kept = append(j.request.Kept, change.Key)
 }
 
+// isGone asks the kernel about virtual servers that the request did not look at. In doubt one exists: without its rules it would be open to
+// everyone.
+func (e *Engine) isGone(j *job, key ipvs.ServiceKey) bool {
+	if _, exists := j.seen.VirtualServers[key]; exists || j.seen.complete || slices.Contains(j.looked(), key) {
+		return !exists
+	}
+	_, err := e.service(key)
+	return errors.Is(err, unix.ESRCH)
+}
+
 // staleRules are those of virtual servers that are gone, and nobody wants back.
 func (j *job) staleRules(state packets.State, isGone func(ipvs.ServiceKey) bool) []packets.Change {
 	stale := map[ipvs.ServiceKey]packets.Rules{}
@@ -156,10 +167,7 @@ func (e *Engine) cleanPackets(j *job) *wire.Error {
 	if len(state.Rules) == 0 {
 		return nil
 	}
-	gone := func(key ipvs.ServiceKey) bool {
-		_, exists := j.seen.VirtualServers[key]
-		return !exists
-	}
+	gone := func(key ipvs.ServiceKey) bool { return e.isGone(j, key) }
 	return e.applyPackets(j, state, j.staleRules(state, gone), &j.around.after)
 }
 

@@ -188,6 +188,18 @@ func TestForeignSyncDaemonStays(t *testing.T) {
 		refused(t, d.host(t, daemonsOf()), wire.ClassCollision, "sync daemon master", "is someone else's")
 		refused(t, d.host(t, daemonsOf(wire.SyncDaemon{Role: "master", Interface: "lo", SyncID: 3})), wire.ClassCollision, "sync daemon master", "is someone else's")
 		w.shows(t, "master sync daemon (mcast=eth0, syncid=3", "ipvsadm", "-Ln", "--daemon")
+		if err := w.settings.StartDaemon(ipvs.Daemon{Role: ipvs.Backup, Interface: "eth0", SyncID: 3}); err != nil {
+			t.Fatal(err)
+		}
+		for name, grant := range map[string]string{"no grant for eth0": `,"host":{"syncDaemons":["lo"]}`, "no grant at all": ``} {
+			d.policy = policyOf(grant)
+			answer := d.host(t, daemonsOf())
+			if len(answer.Errors) != 2 || answer.Errors[0].Class != wire.ClassCollision || answer.Errors[1].Class != wire.ClassCollision || answer.Writes != 0 {
+				t.Errorf("%s: %+v, wanted both to be someone else's", name, answer)
+			}
+		}
+		w.shows(t, "master sync daemon (mcast=eth0, syncid=3", "ipvsadm", "-Ln", "--daemon")
+		w.shows(t, "backup sync daemon (mcast=eth0, syncid=3", "ipvsadm", "-Ln", "--daemon")
 	})
 }
 
