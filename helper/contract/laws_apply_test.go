@@ -16,7 +16,7 @@ import (
 // foreignVIP is an address on our interface that somebody else has put there.
 const foreignVIP = "198.51.100.9"
 
-// From any table to any other: read = wanted; again = no write; what is foreign is as it was.
+// From any table to any other: done = what a dry run said; read = wanted; again = no write; what is foreign is as it was.
 func TestLawConvergence(t *testing.T) {
 	forRandomTables(t, func(t *testing.T, d *lawful, random *rand.Rand) {
 		d.must(t, randomForeign(random)...)
@@ -25,7 +25,11 @@ func TestLawConvergence(t *testing.T) {
 		var wanted []wire.VirtualServer
 		for range 2 {
 			wanted = randomTable(random)
+			dry := d.apply(t, d.engine, wire.Apply{Fence: d.fence, DryRun: true, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: wanted})
 			answer := d.all(t, wanted...)
+			if !reflect.DeepEqual(dry.Changes, answer.Changes) {
+				t.Errorf("a dry run said %+v, the run did %+v", dry.Changes, answer.Changes)
+			}
 			if len(answer.Errors) > 0 || len(answer.Failed) > 0 || answer.Writes != len(answer.Changes) {
 				t.Errorf("answer %+v", answer)
 			}
