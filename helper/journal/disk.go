@@ -7,6 +7,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// settle returns when what was read is on the disk. It costs something only after another process has written.
+func (j *Journal) settle() error {
+	if !j.unsynced {
+		return nil
+	}
+	file, err := os.Open(j.path)
+	if err != nil {
+		return j.unwritable(err)
+	}
+	defer file.Close()
+	if err := j.syncAll(file); err != nil {
+		return j.unwritable(err)
+	}
+	return nil
+}
+
+// syncAll brings the file onto the disk, and its name, should another process have put it there.
+func (j *Journal) syncAll(file *os.File) error {
+	if err := j.do("sync file", file.Sync); err != nil || !j.unsynced {
+		return err
+	}
+	directory, err := os.Open(filepath.Dir(j.path))
+	if err != nil {
+		return err
+	}
+	defer directory.Close()
+	if err := j.do("sync directory", directory.Sync); err != nil {
+		return err
+	}
+	j.unsynced = false
+	return nil
+}
+
 // append puts a record behind the last one, and returns when it is on the disk.
 func (j *Journal) append(record []byte) error {
 	file, err := os.OpenFile(j.path, os.O_WRONLY, 0)
@@ -20,7 +53,7 @@ func (j *Journal) append(record []byte) error {
 	}); err != nil {
 		return err
 	}
-	return j.do("sync file", file.Sync)
+	return j.syncAll(file)
 }
 
 // replace writes a new file and renames it over the old one, each on the disk before the next step: after a power cut there is

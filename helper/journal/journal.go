@@ -52,6 +52,8 @@ type Journal struct {
 	size   int64  // of the file when it was read
 	whole  int64  // length of the first record
 	number uint64 // of the last record
+	// unsynced: some of it was written by another process, which may have died before it was on the disk.
+	unsynced bool
 }
 
 // Open names the file; it touches nothing.
@@ -115,7 +117,7 @@ func (j *Journal) readFrom(file *os.File, start, size int64) (State, error) {
 		j.forget()
 		return State{}, err
 	}
-	j.size = size
+	j.size, j.unsynced = size, true
 	return j.state, nil
 }
 
@@ -151,15 +153,19 @@ func (j *Journal) load(content []byte, start int64) error {
 }
 
 func (j *Journal) forget() {
-	j.first, j.end, j.size, j.whole, j.number = nil, 0, 0, 0, 0
+	j.first, j.end, j.size, j.whole, j.number, j.unsynced = nil, 0, 0, 0, 0, false
 }
 
-// Write records what was told, if it says anything new: when it returns without an error it is on the disk. Without a difference
-// no file is touched. Call it under the lock, after Read. After an error the state is as before.
+// Write records what was told, if it says anything new: when it returns without an error all of it is on the disk, also what another
+// process has written and was killed before it could say so. Without a difference the file stays as it is. Call it under the lock, after
+// Read. After an error the state is as before.
 func (j *Journal) Write(told Told, now time.Time) error {
 	found, err := j.state.difference(told)
-	if err != nil || found.isEmpty() {
+	if err != nil {
 		return err
+	}
+	if found.isEmpty() {
+		return j.settle()
 	}
 	substantial := len(found.put)+len(found.drop) > 0 || found.host != nil
 	if j.first == nil || j.Lost() > 0 || told.All && substantial || j.end-j.whole > max(minDeltaBytes, j.whole) {
@@ -201,6 +207,7 @@ func (j *Journal) rewrite(found change, now time.Time) error {
 		j.forget()
 		return j.unwritable(err)
 	}
+	j.unsynced = false
 	j.state, j.first, j.number = after, bytes.Clone(record[:headerLength]), number
 	j.end, j.size, j.whole = int64(len(record)), int64(len(record)), int64(len(record))
 	return nil

@@ -28,6 +28,69 @@ func TestOrderOfSteps(t *testing.T) {
 	}
 }
 
+// What another process has written may not be on the disk, because it was killed before it could see to that: nothing is acknowledged
+// before it is, also when the request says nothing new; and that is seen to once.
+func TestWhatOthersWroteIsSynced(t *testing.T) {
+	killed := threeRecords(t)
+	last := told(3, map[ipvs.ServiceKey][]byte{web: entry(t, web, 3)}, mark)
+	var steps []string
+	next := Open(filepath.Dir(killed.path), killed.owner)
+	next.step = func(name string) error {
+		steps = append(steps, name)
+		return nil
+	}
+	wantSteps := func(wanted ...string) {
+		t.Helper()
+		if !slices.Equal(steps, wanted) {
+			t.Errorf("steps %v, wanted %v", steps, wanted)
+		}
+		steps = nil
+	}
+	write(t, next, last)
+	wantSteps("sync file", "sync directory")
+	write(t, next, last)
+	wantSteps()
+	write(t, killed, told(4, nil, web))
+	write(t, next, told(4, nil, web))
+	wantSteps("sync file", "sync directory")
+	write(t, killed, told(5, map[ipvs.ServiceKey][]byte{web: entry(t, web, 1)}))
+	write(t, next, told(6, nil, web))
+	wantSteps("write record", "sync file", "sync directory")
+	write(t, next, told(7, map[ipvs.ServiceKey][]byte{web: entry(t, web, 2)}))
+	wantSteps("write record", "sync file")
+	write(t, killed, told(8, nil, web))
+	all := told(9, map[ipvs.ServiceKey][]byte{web: entry(t, web, 2)})
+	all.All = true
+	write(t, next, all)
+	wantSteps("write new file", "sync new file", "rename", "sync directory")
+	write(t, next, all)
+	wantSteps()
+}
+
+// Without that the request is refused, and the next one tries again.
+func TestWhatOthersWroteCannotBeSynced(t *testing.T) {
+	last := told(3, map[ipvs.ServiceKey][]byte{web: entry(t, web, 3)}, mark)
+	for _, stop := range []string{"sync file", "sync directory"} {
+		j := threeRecords(t)
+		next := Open(filepath.Dir(j.path), j.owner)
+		next.step = func(name string) error {
+			if name == stop {
+				return unix.EIO
+			}
+			return nil
+		}
+		for range 2 {
+			read(t, next)
+			if err := next.Write(last, noon); !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), "cannot be written") {
+				t.Errorf("%s: %v", stop, err)
+			}
+		}
+		next.step = func(string) error { return nil }
+		write(t, next, last)
+		wantState(t, reopened(t, next), afterThree)
+	}
+}
+
 // Stopped before any step, the file is as before or as after, and the next process goes on.
 func TestStoppedBetweenSteps(t *testing.T) {
 	for _, all := range []bool{false, true} {
