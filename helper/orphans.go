@@ -73,7 +73,7 @@ func named(verb string, arguments []string, on terminal, put func(*wire.Apply, [
 	dryRun, interfaceName := false, ""
 	chosen, ok := parseOptions(verb, arguments, on, func(flags *flag.FlagSet) {
 		flags.BoolVar(&dryRun, "dry-run", false, "tell what would be done, and write nothing")
-		flags.StringVar(&interfaceName, "interface", "", "interface that carries the VIPs (default: the first that the policy names)")
+		flags.StringVar(&interfaceName, "interface", "", "interface that carries VIPs that are not known yet (default: the first that the policy names)")
 	})
 	if !ok || !requireOwner(verb, chosen, on) {
 		return exitUsage

@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -125,12 +126,34 @@ func (j *job) accepted() journal.Told {
 			told.Delete = append(told.Delete, key)
 		}
 	}
+	told.Interfaces = j.interfacesOfAdopted(told.Put)
 	for _, key := range j.memory.adopt {
 		if _, listed := told.Put[key]; !listed && j.owned.Owns(key) {
 			told.Put[key] = journal.Encode(sentForm(j.seen.VirtualServers[key]))
 		}
 	}
 	return told
+}
+
+// interfacesOfAdopted: to adopt says nothing about where a VIP is. One that is known stays where it is, unless the request lists a virtual
+// server of it; only one that is not known goes where the request says.
+func (j *job) interfacesOfAdopted(listed map[ipvs.ServiceKey][]byte) map[netip.Addr]string {
+	if len(j.memory.adopt) == 0 {
+		return nil
+	}
+	interfaces := j.memory.told.Interfaces()
+	for _, key := range j.memory.adopt {
+		if _, known := interfaces[key.Address]; known || key.FirewallMark != 0 {
+			continue
+		}
+		if places := j.owned.PlacesOf([]netip.Addr{key.Address}); len(places) > 0 {
+			interfaces[key.Address] = places[0].Interface
+		}
+	}
+	for key := range listed {
+		delete(interfaces, key.Address)
+	}
+	return interfaces
 }
 
 func (j *job) exists(key ipvs.ServiceKey) bool {

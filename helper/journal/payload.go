@@ -39,7 +39,7 @@ func encodeDelta(owner string, found change, now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	for _, key := range found.put {
-		if err := lines.put(key, found.told.Interface, found.told.Put[key]); err != nil {
+		if err := lines.put(key, found.told.interfaceOf(key.Address), found.told.Put[key]); err != nil {
 			return nil, err
 		}
 	}

@@ -55,12 +55,21 @@ type Told struct {
 	// All: what is neither in Put nor in Keep is gone.
 	All       bool
 	Interface string
+	// Interfaces are those of VIPs that are on another one than Interface; nil for none.
+	Interfaces map[netip.Addr]string
 	// Put are virtual servers as they were sent, encoded by Encode.
 	Put    map[ipvs.ServiceKey][]byte
 	Delete []ipvs.ServiceKey
 	// Keep stay as they are: they were named, and refused.
 	Keep map[ipvs.ServiceKey]bool
 	Host *wire.Host
+}
+
+func (t Told) interfaceOf(vip netip.Addr) string {
+	if name, exists := t.Interfaces[vip]; exists {
+		return name
+	}
+	return t.Interface
 }
 
 // Encode is the form in which entries are kept.
@@ -93,7 +102,7 @@ func (s State) difference(told Told) (change, error) {
 	}
 	for key, raw := range told.Put {
 		known, exists := s.Entries[key]
-		moved := key.FirewallMark == 0 && s.interfaces[key.Address] != told.Interface
+		moved := key.FirewallMark == 0 && s.interfaces[key.Address] != told.interfaceOf(key.Address)
 		if !exists || moved || !bytes.Equal(known.raw, raw) {
 			found.put = append(found.put, key)
 		}
@@ -159,7 +168,7 @@ func changedHost(known, told *wire.Host) (*wire.Host, error) {
 // accept makes the state what it is after the change.
 func (s *State) accept(found change, now time.Time) {
 	for _, key := range found.put {
-		s.put(key, found.told.Interface, found.told.Put[key])
+		s.put(key, found.told.interfaceOf(key.Address), found.told.Put[key])
 	}
 	for _, key := range found.drop {
 		delete(s.Entries, key)
