@@ -46,18 +46,19 @@ func (j *job) parseNamed(times map[wire.Key]int) {
 
 func (j *job) parseName(sent wire.Key) (ipvs.ServiceKey, bool) {
 	key, err := desired.ParseKey(sent)
-	switch {
-	case err != nil:
+	if err != nil {
 		j.reject(sent, wire.ClassObject, err)
-	case !j.owned.MayWrite(key):
-		j.reject(sent, wire.ClassPolicy, j.grant.CheckKey(key))
-	default:
-		if key.FirewallMark != 0 {
-			j.owned.Named[key] = true
-		}
-		return key, true
+		return key, false
 	}
-	return key, false
+	// Not only the range counts: to an owner of other ports, what this one has in the same range looks like an orphan.
+	if err := j.grant.CheckKey(key); err != nil {
+		j.reject(sent, wire.ClassPolicy, err)
+		return key, false
+	}
+	if key.FirewallMark != 0 {
+		j.owned.Named[key] = true
+	}
+	return key, true
 }
 
 // nameMarksOfJournal: the journal names the firewall marks that were ours, should the ledger be lost.
