@@ -4,7 +4,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"ipvs-operator.io/helper/share"
 )
 
 // settle returns when what was read is on the disk. It costs something only after another process has written.
@@ -61,7 +61,7 @@ func (j *Journal) append(record []byte) error {
 func (j *Journal) replace(content []byte) error {
 	temporary := j.path + ".new"
 	_ = os.Remove(temporary) // a rest of another user's interrupted write could not be opened
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	file, err := share.Create(temporary, 0o640)
 	if err != nil {
 		return err
 	}
@@ -76,9 +76,6 @@ func (j *Journal) replace(content []byte) error {
 		make func() error
 	}{
 		{"write new file", func() error {
-			if err := shareWith(file, directory); err != nil {
-				return err
-			}
 			_, err := file.Write(content)
 			return err
 		}},
@@ -92,18 +89,6 @@ func (j *Journal) replace(content []byte) error {
 		}
 	}
 	return nil
-}
-
-// shareWith gives a file that root makes to the directory's owner: the helper's user must be able to go on with it.
-func shareWith(file, directory *os.File) error {
-	var status unix.Stat_t
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	if err := unix.Fstat(int(directory.Fd()), &status); err != nil {
-		return err
-	}
-	return file.Chown(int(status.Uid), int(status.Gid))
 }
 
 func (j *Journal) do(name string, work func() error) error {

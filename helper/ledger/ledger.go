@@ -19,6 +19,7 @@ import (
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/drain"
 	"ipvs-operator.io/helper/ipvs"
+	"ipvs-operator.io/helper/share"
 	"ipvs-operator.io/helper/vip"
 	"ipvs-operator.io/helper/wire"
 )
@@ -210,13 +211,22 @@ func replaceJSON(path string, value any) error {
 	}
 	temporary := path + ".new"
 	_ = os.Remove(temporary) // a rest of another user's interrupted write could not be opened
-	if err := os.WriteFile(temporary, append(content, '\n'), 0o644); err != nil {
+	if err := writeNew(temporary, append(content, '\n')); err != nil {
 		return fmt.Errorf("ledger %s cannot be written: %w; give its directory to the helper's user", path, err)
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("ledger %s cannot be replaced: %w; give its directory to the helper's user", path, err)
 	}
 	return nil
+}
+
+func writeNew(path string, content []byte) error {
+	file, err := share.Create(path, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
 }
 
 func removeFile(path string) error {

@@ -3,11 +3,14 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ipvs-operator.io/helper/share"
 )
 
 // ErrLockBusy says that another request held the lock all the time we were willing to wait.
@@ -41,9 +44,22 @@ func (l *Lock) Acquire() (release func(), err error) { return l.acquire(l.Patien
 // TryAcquire takes the lock if nobody holds it; else the error is ErrLockBusy.
 func (l *Lock) TryAcquire() (release func(), err error) { return l.acquire(0) }
 
+// open opens the file, or makes it. Read-only suffices for flock, and lets root and the helper's user share it whoever made it.
+func (l *Lock) open() (*os.File, error) {
+	for tries := 0; ; tries++ {
+		file, err := os.Open(l.path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+		file, err = share.Create(l.path, 0o644)
+		if !errors.Is(err, fs.ErrExist) || tries > 0 { // else another process was faster
+			return file, err
+		}
+	}
+}
+
 func (l *Lock) acquire(patience time.Duration) (release func(), err error) {
-	// Read-only suffices for flock, and lets root and the helper's user share the file whoever made it.
-	file, err := os.OpenFile(l.path, os.O_RDONLY|os.O_CREATE, 0o644)
+	file, err := l.open()
 	if err != nil {
 		return nil, fmt.Errorf("lock %s cannot be opened: %w; create its directory for the helper's user (systemd-tmpfiles)", l.path, err)
 	}
