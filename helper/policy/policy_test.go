@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,6 +37,8 @@ func TestBadPolicies(t *testing.T) {
 		"local prefix elsewhere": {strings.Replace(good, `"ports"`, `"localPrefixes":["192.0.2.0/24"],"ports"`, 1), "localPrefixes: 192.0.2.0/24 lies in none of virtualServers"},
 		"local prefix of one":    {strings.Replace(good, `"ports"`, `"localPrefixes":["203.0.113.1/32"],"ports"`, 1), "is a single address"},
 		"local prefixes overlap": {strings.Replace(good, `"ports"`, `"localPrefixes":["203.0.113.0/24","203.0.113.0/25"],"ports"`, 1), "overlaps another"},
+		"local prefix of all":    {strings.NewReplacer("203.0.113.0/24", "0.0.0.0/0", `"ports"`, `"localPrefixes":["0.0.0.0/0"],"ports"`).Replace(good), "owners.prod.localPrefixes: 0.0.0.0/0 is every address"},
+		"local prefix of all v6": {strings.NewReplacer("2001:db8::/64", "::/0", `"ports"`, `"localPrefixes":["::/0"],"ports"`).Replace(good), "name the ranges that are routed to it"},
 		"local prefix not range": {strings.Replace(good, `"ports"`, `"localPrefixes":["203.0.113.1/24"],"ports"`, 1), "has bits behind its prefix"},
 		"no such owner":          {strings.Replace(good, "prod", "test", 1), `has no entry for owner prod: add "prod" under "owners"`},
 		"owner null":             {`{"owners":{"prod":null}}`, "has no entry for owner prod"},
@@ -110,6 +113,9 @@ func FuzzParse(f *testing.F) {
 		grant, err := Parse(content, "prod")
 		if err == nil && (len(grant.VirtualServers) == 0 || len(grant.RealServers) == 0 || len(grant.Interfaces) == 0 || grant.MaxDeletions < 0) {
 			t.Fatalf("a grant without ranges: %+v", grant)
+		}
+		if slices.ContainsFunc(grant.LocalPrefixes, func(prefix netip.Prefix) bool { return prefix.Bits() == 0 }) {
+			t.Fatalf("a local route of everything: %+v", grant)
 		}
 	})
 }
