@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
+	"ipvs-operator.io/helper/apply"
 	"ipvs-operator.io/helper/policy"
 	"ipvs-operator.io/helper/wire"
 )
@@ -33,14 +35,47 @@ func restoreOnce(arguments []string, on terminal) int {
 	return code
 }
 
+// restorer is the engine.
+type restorer interface {
+	Restore() (apply.Restored, *wire.Error)
+}
+
+// restorePause is how long to wait before the one more attempt.
+const restorePause = 2 * time.Second
+
 func restoreOwner(chosen options, on terminal) bool {
 	engine := newEnvironment(chosen).engine
 	defer engine.Addresses.Wait()
+	return carryOutRestore(engine, chosen, on)
+}
+
+// carryOutRestore tries once more when the reason may have passed: at boot nobody else does.
+func carryOutRestore(engine restorer, chosen options, on terminal) bool {
 	restored, refusal := engine.Restore()
+	if refusal != nil && refusal.Class == wire.ClassRetry {
+		fmt.Fprintf(on.errors, "restore: owner %s: %s; trying once more\n", chosen.owner, howFar(restored, refusal))
+		time.Sleep(restorePause)
+		before := restored
+		restored, refusal = engine.Restore()
+		restored.Begun, restored.Writes = restored.Begun || before.Begun, restored.Writes+before.Writes
+	}
 	if refusal != nil {
-		fmt.Fprintf(on.errors, "restore: owner %s: NOTHING RESTORED: %s (%s)\n", chosen.owner, refusal.Message, refusal.Class)
+		fmt.Fprintf(on.errors, "restore: owner %s: %s\n", chosen.owner, howFar(restored, refusal))
 		return false
 	}
+	return tellRestored(restored, chosen, on)
+}
+
+// howFar says what a restore that failed has done.
+func howFar(restored apply.Restored, refusal *wire.Error) string {
+	if !restored.Begun {
+		return fmt.Sprintf("NOTHING RESTORED: %s (%s)", refusal.Message, refusal.Class)
+	}
+	return fmt.Sprintf("NOT KNOWN TO BE WHOLE, after %d writes that are known of: %s (%s); what was written stays, and restore adds what is missing when it is run again",
+		restored.Writes, refusal.Message, refusal.Class)
+}
+
+func tellRestored(restored apply.Restored, chosen options, on terminal) bool {
 	if restored.Warning != "" {
 		fmt.Fprintf(on.errors, "restore: owner %s: %s\n", chosen.owner, restored.Warning)
 	}

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"ipvs-operator.io/helper/apply"
+	"ipvs-operator.io/helper/wire"
 )
 
 // withDisk is a host as place makes it, that keeps journals. Its table is gone after every verb, as after a reboot.
@@ -96,5 +101,65 @@ func TestNamedForPeople(t *testing.T) {
 		if code, _, errors := runWith(nil, append(append([]string{"adopt"}, arguments...), words...)...); code != exitUsage || errors == "" {
 			t.Errorf("%v: %d %s", words, code, errors)
 		}
+	}
+}
+
+// scripted answers each attempt to restore with the next row.
+type scripted struct {
+	rows     []attempt
+	attempts int
+}
+
+type attempt struct {
+	restored apply.Restored
+	refusal  *wire.Error
+}
+
+func (s *scripted) Restore() (apply.Restored, *wire.Error) {
+	row := s.rows[min(s.attempts, len(s.rows)-1)]
+	s.attempts++
+	return row.restored, row.refusal
+}
+
+// A restore that fails says whether anything was written, and is tried once more when that may help.
+func TestRestoreThatFails(t *testing.T) {
+	reading := &wire.Error{Class: wire.ClassRetry, Message: "read back what was written: no buffer space"}
+	busy := &wire.Error{Class: wire.ClassRetry, Message: "another request"}
+	damaged := &wire.Error{Class: wire.ClassPermanent, Message: "the journal is damaged"}
+	begun := func(writes int) apply.Restored {
+		return apply.Restored{Begun: true, ApplyResult: wire.ApplyResult{Writes: writes}}
+	}
+	whole := attempt{restored: apply.Restored{Begun: true, ApplyResult: wire.ApplyResult{Writes: 2}}}
+	for name, row := range map[string]struct {
+		rows     []attempt
+		attempts int
+		restored bool
+		errors   []string
+		output   string
+	}{
+		"nothing, for good": {[]attempt{{refusal: damaged}}, 1, false, []string{"NOTHING RESTORED: the journal is damaged (permanent)"}, ""},
+		"nothing, twice":    {[]attempt{{refusal: busy}}, 2, false, []string{"NOTHING RESTORED: another request (retry); trying once more", "NOTHING RESTORED: another request (retry)"}, ""},
+		"written, for good": {[]attempt{{begun(7), &wire.Error{Class: wire.ClassPermanent, Message: "record what was written: full"}}}, 1, false, []string{"after 7 writes that are known of: record what was written: full (permanent); what was written stays"}, ""},
+		"written, then read": {[]attempt{{begun(7), reading}, whole}, 2, true,
+			[]string{"after 7 writes that are known of: read back what was written: no buffer space (retry)"}, "owner prod: 9 writes; table "},
+		"written, then nothing": {[]attempt{{begun(7), reading}, {refusal: busy}}, 2, false,
+			[]string{"after 7 writes that are known of: read back", "after 7 writes that are known of: another request (retry)"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var output, errors bytes.Buffer
+				engine := &scripted{rows: row.rows}
+				restored := carryOutRestore(engine, options{owner: "prod"}, terminal{nil, &output, &errors})
+				lines := strings.Split(strings.TrimSuffix(errors.String(), "\n"), "\n")
+				if restored != row.restored || engine.attempts != row.attempts || len(lines) != len(row.errors) || !strings.HasPrefix(output.String(), row.output) {
+					t.Fatalf("%t after %d attempts\n%s%s", restored, engine.attempts, output.String(), errors.String())
+				}
+				for index, words := range row.errors {
+					if !strings.Contains(lines[index], words) || row.rows[min(index, len(row.rows)-1)].restored.Begun && strings.Contains(lines[index], "NOTHING") {
+						t.Errorf("line %q, wanted %q in it", lines[index], words)
+					}
+				}
+			})
+		})
 	}
 }

@@ -10,7 +10,10 @@ import (
 
 // Restored is what a restore has done.
 type Restored struct {
+	// ApplyResult is what a whole restore answers; of one that failed only Writes counts.
 	wire.ApplyResult
+	// Begun: the kernel may have been written, also when the restore failed. Writes are those that are known of.
+	Begun bool
 	// Nothing says why there was nothing to do; "" when there was something.
 	Nothing string
 	// Warning is about the journal's end; "" for none.
@@ -22,7 +25,7 @@ type Restored struct {
 
 // Restore rebuilds what the journal says and the kernel lacks, within the policy as it is now: virtual servers with their real
 // servers first, then the VIPs. It edits and removes nothing, so that on a running director it changes nothing. What is restored
-// is ours. The error is set when nothing was done at all.
+// is ours. The error is set when that was not done, or not all of it; Begun and Writes tell how far it came.
 func (e *Engine) Restore() (Restored, *wire.Error) {
 	grant, err := e.Policy()
 	if err != nil {
@@ -53,12 +56,15 @@ func (e *Engine) Restore() (Restored, *wire.Error) {
 	j.memory.told, j.memory.restoring = told, true
 	j.limits = plan.Limits{VirtualServers: grant.MaxVirtualServers}
 	e.requestOf(j)
-	refusal := e.restore(j)
-	if refusal != nil {
-		return Restored{}, refusal
+	begun, refusal := e.restore(j)
+	if refusal == nil {
+		result.ApplyResult, refusal = e.answer(j)
 	}
-	result.ApplyResult, refusal = e.answer(j)
-	return result, refusal
+	if refusal != nil {
+		return Restored{Begun: begun, ApplyResult: wire.ApplyResult{Writes: j.around.writes + len(j.changes)}}, refusal
+	}
+	result.Begun = begun
+	return result, nil
 }
 
 // lostEnd says what is missing at the journal's end.
@@ -89,13 +95,14 @@ func (e *Engine) requestOf(j *job) {
 	j.request.OnlyAdd, j.request.Interfaces = true, told.Interfaces()
 }
 
-func (e *Engine) restore(j *job) *wire.Error {
+// restore reports whether the kernel may have been written.
+func (e *Engine) restore(j *job) (begun bool, refusal *wire.Error) {
 	if err := e.observe(j); err != nil {
-		return failure("read the kernel's table", err)
+		return false, failure("read the kernel's table", err)
 	}
 	j.takeOver()
 	if refusal := e.prepare(j); refusal != nil {
-		return refusal
+		return j.around.writes > 0, refusal
 	}
-	return e.converge(j)
+	return true, e.converge(j)
 }
