@@ -3,19 +3,17 @@ package session
 import (
 	"log/slog"
 	"time"
-
-	"ipvs-operator.io/helper/wire"
 )
 
 const (
-	// firstLook is how long after a request that leaves something draining one looks first.
+	// firstLook is how long after a request one looks.
 	firstLook = time.Second
 	// failedLook is how long to wait after a look that failed.
 	failedLook = 10 * time.Second
 )
 
-// drainWatch looks after drains between two requests, while there are any. Without a session nobody does: nothing happens to
-// the table while no operator is there, and the next session goes on.
+// drainWatch looks after drains between two requests, while there are any, and once after each request whether there are. Without a
+// session nobody does: nothing happens to the table while no operator is there, and the next session goes on.
 type drainWatch struct {
 	engine  Engine
 	log     *slog.Logger
@@ -29,10 +27,10 @@ func newDrainWatch(engine Engine, log *slog.Logger) *drainWatch {
 	return &drainWatch{engine: engine, log: log, timer: time.NewTimer(0), armed: true}
 }
 
-// notice watches from now on if a request has left something draining.
-func (w *drainWatch) notice(response wire.Response) {
-	applied, isApply := response.Result.(wire.ApplyResult)
-	if isApply && applied.Counts.Draining > 0 && !w.armed {
+// notice looks a second after a request, whatever it was: one that failed may have begun drains, and so may another process meanwhile
+// (apply --once), of which nobody tells us. A look reads a small file; requests that follow each other closely share one.
+func (w *drainWatch) notice() {
+	if !w.armed {
 		w.lookAfter(firstLook)
 	}
 }

@@ -62,20 +62,65 @@ func TestLooksWhileSomethingDrains(t *testing.T) {
 		}
 		ask(apply)
 		time.Sleep(time.Minute)
-		if looks := engine.looks.Load(); looks != 1 {
-			t.Errorf("%d looks after a request that left nothing draining", looks)
+		if looks := engine.looks.Load(); looks != 2 {
+			t.Errorf("%d looks, wanted one more after a request that left nothing draining", looks)
 		}
 		engine.counts.Draining = 1
 		left.Store(3)
 		ask(apply)
-		if looks := engine.looks.Load(); looks != 1 {
+		if looks := engine.looks.Load(); looks != 2 {
 			t.Errorf("%d looks right after the request", looks)
 		}
 		time.Sleep(time.Minute)
-		if looks := engine.looks.Load(); looks != 5 {
+		if looks := engine.looks.Load(); looks != 6 {
 			t.Errorf("%d looks, wanted one a second until nothing drains", looks)
 		}
 	})
+}
+
+// Another process, or a request that failed, may have begun drains: whatever was asked, one looks, and goes on while there are any.
+func TestLooksAfterEveryRequest(t *testing.T) {
+	for name, row := range map[string]struct {
+		body    string
+		refusal *wire.Error
+	}{
+		"ping":                {`{"id":1,"op":"ping"}`, nil},
+		"read":                {`{"id":1,"op":"read","what":"digest"}`, nil},
+		"nonsense":            {`{"id":1,"op":"flush"}`, nil},
+		"apply":               {apply, nil},
+		"apply that failed":   {apply, &wire.Error{Class: wire.ClassRetry, Message: "read back what was written: no buffer space"}},
+		"read that failed":    {`{"id":1,"op":"read","what":"full"}`, &wire.Error{Class: wire.ClassRetry, Message: "no buffer space"}},
+		"apply, dry run only": {strings.Replace(apply, `"dryRun":false`, `"dryRun":true`, 1), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := &fakeEngine{refusal: row.refusal}
+			var left atomic.Int64
+			engine.look = func() (time.Duration, *wire.Error) {
+				if left.Load() == 0 {
+					return 0, nil
+				}
+				left.Add(-1)
+				return time.Second, nil
+			}
+			conversation(t, engine, nil, func(ask func(string)) {
+				time.Sleep(time.Minute)
+				left.Store(3)
+				ask(row.body)
+				time.Sleep(time.Minute)
+				if looks := engine.looks.Load(); looks != 5 {
+					t.Errorf("%d looks, wanted one at the start, and one a second after the request until nothing drains", looks)
+				}
+				for range 100 {
+					ask(row.body)
+					time.Sleep(10 * time.Millisecond)
+				}
+				time.Sleep(time.Minute)
+				if looks := engine.looks.Load(); looks < 6 || looks > 7 {
+					t.Errorf("%d looks after a hundred requests within a second", looks)
+				}
+			})
+		})
+	}
 }
 
 // Requests that follow each other closely do not put the looks off.

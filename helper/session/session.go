@@ -74,7 +74,7 @@ func (s *Session) Run(input io.Reader, output io.Writer) error {
 				return broken(err)
 			}
 			idle.Reset(s.Idle)
-			drains.notice(response)
+			drains.notice()
 		}
 	}
 }
