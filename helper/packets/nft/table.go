@@ -87,6 +87,11 @@ func (t *Table) readGeneration() (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	return decodeGeneration(answer)
+}
+
+// decodeGeneration reads struct nfgenmsg (4 bytes) and the number, which is big-endian.
+func decodeGeneration(answer []byte) (uint32, error) {
 	if len(answer) < 4 {
 		return 0, fmt.Errorf("%w: generation of %d bytes", rawnetlink.ErrMalformed, len(answer))
 	}
