@@ -192,5 +192,7 @@ func wireTunnel(destination ipvs.Destination) wire.Tunnel {
 
 func stats(counted ipvs.Stats) *wire.Stats {
 	return &wire.Stats{Connections: counted.Connections, InPackets: counted.InPackets, OutPackets: counted.OutPackets,
-		InBytes: counted.InBytes, OutBytes: counted.OutBytes}
+		InBytes: counted.InBytes, OutBytes: counted.OutBytes,
+		ConnectionsPerSecond: counted.ConnectionsPerSecond, InPacketsPerSecond: counted.InPacketsPerSecond,
+		OutPacketsPerSecond: counted.OutPacketsPerSecond, InBytesPerSecond: counted.InBytesPerSecond, OutBytesPerSecond: counted.OutBytesPerSecond}
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/wire"
 )
 
@@ -33,7 +35,7 @@ func TestKernelCountersHave64Bits(t *testing.T) {
 			t.Fatalf("read refused: %s", refusal.Message)
 		}
 		found := keyed(t, answer, logs.Key)
-		return *found.Stats == want && *found.RealServers[0].Stats == want &&
+		return withoutRates(found.Stats) == want && withoutRates(found.RealServers[0].Stats) == want &&
 			d.ipvsadmCounts(t, "UDP  203.0.113.10:514", want) && d.ipvsadmCounts(t, "  -> 192.0.2.21:514", want)
 	})
 }
@@ -57,11 +59,76 @@ func flood(t *testing.T, address string, size int, datagrams uint64) {
 // ipvsadmCounts tells whether ipvsadm(8) has these counters behind that name.
 func (w *world) ipvsadmCounts(t *testing.T, name string, want wire.Stats) bool {
 	t.Helper()
-	counters := fmt.Sprint(want.Connections, want.InPackets, want.OutPackets, want.InBytes, want.OutBytes)
-	for line := range strings.Lines(command(t, "ipvsadm", "-Ln", "--stats", "--exact")) {
+	return w.ipvsadmPrints(t, "--stats", name, want.Connections, want.InPackets, want.OutPackets, want.InBytes, want.OutBytes)
+}
+
+// ipvsadmRates tells the same of rates.
+func (w *world) ipvsadmRates(t *testing.T, name string, want wire.Stats) bool {
+	t.Helper()
+	return w.ipvsadmPrints(t, "--rate", name, want.ConnectionsPerSecond, want.InPacketsPerSecond, want.OutPacketsPerSecond, want.InBytesPerSecond, want.OutBytesPerSecond)
+}
+
+func (w *world) ipvsadmPrints(t *testing.T, option, name string, numbers ...uint64) bool {
+	t.Helper()
+	for line := range strings.Lines(command(t, "ipvsadm", "-Ln", option, "--exact")) {
 		if rest, found := strings.CutPrefix(line, name+" "); found {
-			return strings.Join(strings.Fields(rest), " ") == counters
+			return "["+strings.Join(strings.Fields(rest), " ")+"]" == fmt.Sprint(numbers)
 		}
 	}
 	return false
+}
+
+func withoutRates(stats *wire.Stats) wire.Stats {
+	return wire.Stats{Connections: stats.Connections, InPackets: stats.InPackets, OutPackets: stats.OutPackets, InBytes: stats.InBytes, OutBytes: stats.OutBytes}
+}
+
+// The rates that read tells are those of ipvsadm, none of them zero: connections one after the other to a real server that answers by the
+// director. The kernel makes its estimate anew every two seconds.
+func TestKernelRates(t *testing.T) {
+	kernelOnly(t)
+	s := newSite(t, realWorld(t))
+	s.serve(t, "192.0.2.21:80")
+	web := masquerading("203.0.113.10", 80, "192.0.2.21")
+	s.apply(t, s.engine, wire.Apply{Fence: s.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: list(web), Host: conntracking()})
+	until(t, "read and ipvsadm to tell of the same rates", func() bool {
+		for range 20 {
+			if answer, _ := s.ask("203.0.113.10:80", patient); answer == "" {
+				t.Fatal("the real server did not answer")
+			}
+		}
+		answer, refusal := s.engine.Read(wire.WhatCounters)
+		if refusal != nil {
+			t.Fatalf("read refused: %s", refusal.Message)
+		}
+		found := keyed(t, answer, web.Key)
+		virtual, real := *found.Stats, *found.RealServers[0].Stats
+		for _, rate := range []uint64{virtual.ConnectionsPerSecond, virtual.InPacketsPerSecond, virtual.OutPacketsPerSecond, virtual.InBytesPerSecond, virtual.OutBytesPerSecond} {
+			if rate == 0 {
+				return false
+			}
+		}
+		return s.ipvsadmRates(t, "TCP  203.0.113.10:80", virtual) && s.ipvsadmRates(t, "  -> 192.0.2.21:80", real)
+	})
+}
+
+// Each number is told under its own name.
+func TestCountersAndRatesAreTold(t *testing.T) {
+	w := fakeWorld(memoryDir(t))
+	d := newDirector(t, w)
+	web := virtualServer("203.0.113.10", 80, "192.0.2.21")
+	d.all(t, web)
+	server := ipvs.DestinationKey{Address: netip.MustParseAddr("192.0.2.21"), Port: 80}
+	w.ipvs.(*ipvs.Fake).Count(service("203.0.113.10", 80).ServiceKey, server, ipvs.Connections{}, ipvs.Stats{
+		Connections: 1, InPackets: 2, OutPackets: 3, InBytes: 4, OutBytes: 5,
+		ConnectionsPerSecond: 6, InPacketsPerSecond: 7, OutPacketsPerSecond: 8, InBytesPerSecond: 9, OutBytesPerSecond: math.MaxUint64,
+	})
+	answer, refusal := d.engine.Read(wire.WhatCounters)
+	if refusal != nil {
+		t.Fatalf("read refused: %s", refusal.Message)
+	}
+	want := wire.Stats{Connections: 1, InPackets: 2, OutPackets: 3, InBytes: 4, OutBytes: 5,
+		ConnectionsPerSecond: 6, InPacketsPerSecond: 7, OutPacketsPerSecond: 8, InBytesPerSecond: 9, OutBytesPerSecond: math.MaxUint64}
+	if got := keyed(t, answer, web.Key); *got.RealServers[0].Stats != want || *got.Stats != (wire.Stats{}) {
+		t.Errorf("told %+v and %+v, wanted %+v and none", *got.RealServers[0].Stats, *got.Stats, want)
+	}
 }

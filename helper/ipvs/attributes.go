@@ -45,6 +45,12 @@ const (
 	statsAttrOutPkts  = 3
 	statsAttrInBytes  = 4
 	statsAttrOutBytes = 5
+	statsAttrCPS      = 6
+	statsAttrInPPS    = 7
+	statsAttrOutPPS   = 8
+	statsAttrInBPS    = 9
+	statsAttrOutBPS   = 10
+	statsAttrMax      = 10
 
 	// forwardingMask is IP_VS_CONN_F_FWD_MASK: the method within the connection flags of a destination.
 	forwardingMask = 0x7

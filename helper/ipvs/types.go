@@ -266,11 +266,18 @@ type Connections struct {
 	Persistent uint32
 }
 
-// Stats are 64-bit counters (IPVS_SVC_ATTR_STATS64; from the 32-bit ones where the kernel lacks them).
+// Stats are 64-bit counters and rates (IPVS_SVC_ATTR_STATS64; from the 32-bit ones where the kernel lacks them). The rates are the
+// kernel's own moving estimate, made every two seconds (ip_vs_est.c); they stand still while net.ipv4.vs.run_estimation is 0.
 type Stats struct {
 	Connections uint64
 	InPackets   uint64
 	OutPackets  uint64
 	InBytes     uint64
 	OutBytes    uint64
+
+	ConnectionsPerSecond uint64
+	InPacketsPerSecond   uint64
+	OutPacketsPerSecond  uint64
+	InBytesPerSecond     uint64
+	OutBytesPerSecond    uint64
 }

@@ -203,13 +203,20 @@ type ReadResult struct {
 	Counts      Counts `json:"counts"`
 }
 
-// Stats are the kernel's 64-bit counters.
+// Stats are the kernel's 64-bit counters, and its own moving estimate of what they grow by in a second: made every two seconds, and
+// only while net.ipv4.vs.run_estimation is 1.
 type Stats struct {
 	Connections uint64 `json:"connections"`
 	InPackets   uint64 `json:"inPackets"`
 	OutPackets  uint64 `json:"outPackets"`
 	InBytes     uint64 `json:"inBytes"`
 	OutBytes    uint64 `json:"outBytes"`
+
+	ConnectionsPerSecond uint64 `json:"connectionsPerSecond"`
+	InPacketsPerSecond   uint64 `json:"inPacketsPerSecond"`
+	OutPacketsPerSecond  uint64 `json:"outPacketsPerSecond"`
+	InBytesPerSecond     uint64 `json:"inBytesPerSecond"`
+	OutBytesPerSecond    uint64 `json:"outBytesPerSecond"`
 }
 
 // ObservedVirtualServer is a virtual server as read from the kernel.
