@@ -130,9 +130,14 @@ func explainSetting(change settings.Change, err error) wire.Error {
 	return refusal
 }
 
-// readHost reads all settings that the helper knows and this kernel has.
+// readHost reads what IPVS says of itself, and all settings that the helper knows and this kernel has.
 func (e *Engine) readHost() (*wire.ObservedHost, error) {
 	host := &wire.ObservedHost{Sysctls: map[string]string{}, SyncDaemons: []wire.SyncDaemon{}}
+	info, err := e.Host.Info()
+	if err != nil {
+		return nil, err
+	}
+	host.IPVS = wire.Info{Version: info.Version, ConnectionTableSize: info.ConnectionTableSize}
 	for _, name := range settings.SysctlNames {
 		value, err := e.Host.Sysctl(settings.SysctlPrefix + name)
 		switch {

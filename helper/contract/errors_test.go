@@ -150,11 +150,12 @@ func TestCallerWithoutCapability(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {
 		w.must(t, ipvs.Operation{Kind: ipvs.NewService, Service: service("203.0.113.10", 80)})
 		kernel := w.unprivileged(t)
+		_, information := kernel.(ipvs.Settings).Info()
 		_, services := kernel.Services()
 		_, oneService := kernel.Service(service("203.0.113.10", 80).ServiceKey)
 		_, destinations := kernel.Destinations(service("203.0.113.10", 80).ServiceKey)
 		write := kernel.Execute([]ipvs.Operation{{Kind: ipvs.DeleteService, Service: service("203.0.113.10", 80)}})[0]
-		for name, err := range map[string]error{"probe": kernel.Probe(), "services": services, "service": oneService, "destinations": destinations, "write": write} {
+		for name, err := range map[string]error{"probe": kernel.Probe(), "information": information, "services": services, "service": oneService, "destinations": destinations, "write": write} {
 			if !errors.Is(err, unix.EPERM) {
 				t.Errorf("%s: %s, wanted EPERM", name, show(err))
 			}

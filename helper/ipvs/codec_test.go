@@ -140,5 +140,6 @@ func FuzzDecode(f *testing.F) {
 		_, _ = decodeFamilyID(body)
 		_, _ = decodeTimeouts(body)
 		_, _ = decodeDaemon(body)
+		_, _ = decodeInfo(body)
 	})
 }

@@ -25,6 +25,14 @@ func (s *fakeSettings) current() *Timeouts {
 // FakeInterfaces are those that the fake's synchronisation daemons can use.
 var FakeInterfaces = []string{"lo", "eth0"}
 
+// Info implements Settings, with the size that most kernels are built with (CONFIG_IP_VS_TAB_BITS=12).
+func (f *Fake) Info() (Info, error) {
+	if f.Unprivileged {
+		return Info{}, unix.EPERM
+	}
+	return Info{Version: "1.2.1", ConnectionTableSize: 1 << 12}, nil
+}
+
 // Timeouts implements Settings.
 func (f *Fake) Timeouts() (Timeouts, error) {
 	f.mutex.Lock()

@@ -93,10 +93,8 @@ func (f *Fake) Execute(operations []Operation) []error {
 
 // Probe implements Kernel.
 func (f *Fake) Probe() error {
-	if f.Unprivileged {
-		return unix.EPERM
-	}
-	return nil
+	_, err := f.Info()
+	return err
 }
 
 // Close implements Kernel.

@@ -97,10 +97,7 @@ func (n *Netlink) Execute(operations []Operation) []error {
 
 // Probe implements Kernel.
 func (n *Netlink) Probe() error {
-	if err := n.resolve(); err != nil {
-		return err
-	}
-	_, err := n.socket.Get(n.message(genetlinkHeader(cmdGetInfo, familyVersion)))
+	_, err := n.Info()
 	return err
 }
 

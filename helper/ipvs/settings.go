@@ -12,6 +12,8 @@ import (
 
 // Settings is what IPVS keeps once per network namespace, beside the table. Errors carry the kernel's errno.
 type Settings interface {
+	// Info reads the version of IPVS and the size of its table of connections.
+	Info() (Info, error)
 	// Timeouts reads the timeouts of idle connections.
 	Timeouts() (Timeouts, error)
 	// SetTimeouts sets those that are not 0.

@@ -44,7 +44,7 @@ type Trial struct {
 
 // Run makes all checks, in the order in which a person would make them.
 func (s Subject) Run() []wire.Check {
-	checks := []wire.Check{s.kernelRelease(), s.capabilities(), s.ipvs()}
+	checks := []wire.Check{s.kernelRelease(), s.capabilities(), s.ipvs(), s.connectionTable()}
 	checks = append(checks, s.tried()...)
 	grant, policyCheck := s.policy()
 	checks = append(checks, policyCheck)

@@ -129,7 +129,14 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			spoil(t, s, func(content []byte) []byte { return content })
 			s.Now = time.Unix(1500, 0)
 		}, "clock", wire.VerdictFailed, "before the journal's last record"},
-		"clock":          {nil, func(s *Subject) { s.Now = time.Unix(10, 0) }, "clock", wire.VerdictFailed, "before the helper was made"},
+		"clock":                      {nil, func(s *Subject) { s.Now = time.Unix(10, 0) }, "clock", wire.VerdictFailed, "before the helper was made"},
+		"small table of connections": {nil, nil, "connection table", wire.VerdictOK, "4096 rows; some hundred thousand connections at once want more: options ip_vs conn_tab_bits=18"},
+		"table that grows":           {map[string]string{"proc/sys/net/ipv4/vs/conn_lfactor": "-4\n"}, nil, "connection table", wire.VerdictOK, "more when there are more connections"},
+		"table that is not to be had": {nil, func(s *Subject) {
+			table := ipvs.NewFake()
+			table.Unprivileged = true
+			s.Engine.Host = settings.Combined{Settings: table, Sysctls: settings.NewFakeSysctls()}
+		}, "connection table", wire.VerdictWarning, "its size is unknown"},
 		"config unknown": {nil, func(s *Subject) { s.Facts.Kernel = "6.1.0-other" }, "mh table", wire.VerdictWarning, "unknown"},
 		"orphans":        {nil, func(s *Subject) { addOrphan(s) }, "virtual servers", wire.VerdictWarning, "1 in this owner's ranges"},
 	} {

@@ -142,6 +142,23 @@ func (s Subject) maglevTable() wire.Check {
 	return ok("mh table", "CONFIG_IP_VS_MH_TAB_INDEX=%s: it must be the same on all directors that share VIPs", index)
 }
 
+// connectionTable: a packet's connection is looked for among those of one row. From Linux 7.1 on, where there is conn_lfactor, the table
+// grows by itself.
+func (s Subject) connectionTable() wire.Check {
+	const name, usualSize = "connection table", 1 << 12
+	info, err := s.Engine.Host.Info()
+	if err != nil {
+		return warning(name, "its size is unknown: "+err.Error(), "see check ip_vs")
+	}
+	if _, grows := s.read("proc/sys/net/ipv4/vs/conn_lfactor"); grows || info.ConnectionTableSize == 0 {
+		return ok(name, "%d rows, and more when there are more connections", info.ConnectionTableSize)
+	}
+	if info.ConnectionTableSize <= usualSize {
+		return ok(name, "%d rows; some hundred thousand connections at once want more: options ip_vs conn_tab_bits=18 in /etc/modprobe.d, before the module is loaded", info.ConnectionTableSize)
+	}
+	return ok(name, "%d rows", info.ConnectionTableSize)
+}
+
 func (s Subject) kernelConfig() (string, bool) {
 	if text, found := s.read("boot/config-" + s.Facts.Kernel); found {
 		return text, true

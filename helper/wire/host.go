@@ -33,8 +33,17 @@ type SyncDaemon struct {
 	TTL   int64  `json:"ttl,omitempty"`
 }
 
+// Info is what IPVS in the kernel says of itself.
+type Info struct {
+	// Version is 1.2.1 in every kernel so far.
+	Version string `json:"version"`
+	// ConnectionTableSize is the number of rows of the hash table of connections; 0 where the kernel has not made it yet.
+	ConnectionTableSize uint32 `json:"connectionTableSize"`
+}
+
 // ObservedHost is what a full read tells of the director as a whole.
 type ObservedHost struct {
+	IPVS        Info              `json:"ipvs"`
 	Sysctls     map[string]string `json:"sysctls"`
 	Timeouts    Timeouts          `json:"timeouts"`
 	SyncDaemons []SyncDaemon      `json:"syncDaemons"`
