@@ -187,7 +187,8 @@ func wireTunnel(destination ipvs.Destination) wire.Tunnel {
 		return wire.Tunnel{}
 	}
 	tunnel := destination.Tunnel
-	return wire.Tunnel{Type: tunnel.Type.String(), Port: int64(tunnel.Port), Checksum: tunnel.Flags&ipvs.TunnelChecksum != 0}
+	return wire.Tunnel{Type: tunnel.Type.String(), Port: int64(tunnel.Port), Checksum: tunnel.Flags&ipvs.TunnelChecksum != 0,
+		RemoteChecksum: tunnel.Flags&ipvs.TunnelRemoteChecksum != 0}
 }
 
 func stats(counted ipvs.Stats) *wire.Stats {

@@ -58,6 +58,9 @@ func TestDestinationsRoundTrip(t *testing.T) {
 		"GRE with checksum": both(tunnel(ipvs.TunnelGRE, 0), func(_ *ipvs.Service, destination *ipvs.Destination) {
 			destination.Tunnel.Flags = 1
 		}),
+		"GUE with both checksums": both(tunnel(ipvs.TunnelGUE, 6080), func(_ *ipvs.Service, destination *ipvs.Destination) {
+			destination.Tunnel.Flags = ipvs.TunnelChecksum | ipvs.TunnelRemoteChecksum
+		}),
 		"thresholds":             thresholds(1000, 800),
 		"weight 0":               weight(0),
 		"weight above 16 bit":    weight(70000),

@@ -54,6 +54,8 @@ func TestTunnels(t *testing.T) {
 		"ipip":                {wire.Tunnel{Type: "ipip"}, "ipip", "-i -w 1 --tun-type ipip"},
 		"gue":                 {wire.Tunnel{Type: "gue", Port: 6080}, "gue port 6080", "-i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum"},
 		"gue with a checksum": {wire.Tunnel{Type: "gue", Port: 6080, Checksum: true}, "gue port 6080 with checksum", "-i -w 1 --tun-type gue --tun-port 6080 --tun-csum"},
+		"gue, remote checksum": {wire.Tunnel{Type: "gue", Port: 6080, RemoteChecksum: true}, "gue port 6080 with remote checksum offload",
+			"-i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum"},
 		"gre":                 {wire.Tunnel{Type: "gre"}, "gre", "-i -w 1 --tun-type gre --tun-nocsum"},
 		"gre with a checksum": {wire.Tunnel{Type: "gre", Checksum: true}, "gre with checksum", "-i -w 1 --tun-type gre --tun-csum"},
 	} {
@@ -87,7 +89,8 @@ func TestTunnelsAreEditedInPlace(t *testing.T) {
 		change := "change real server 192.0.2.21:80 of TCP 203.0.113.10:80: forwarding method "
 		converges(t, d, with(wire.Tunnel{Type: "gue", Port: 6080}), change+"DirectRouting to Tunneling (gue port 6080)")
 		converges(t, d, with(wire.Tunnel{Type: "gue", Port: 6081, Checksum: true}), change+"Tunneling (gue port 6080) to Tunneling (gue port 6081 with checksum)")
-		converges(t, d, with(wire.Tunnel{Type: "gre"}), change+"Tunneling (gue port 6081 with checksum) to Tunneling (gre)")
+		converges(t, d, with(wire.Tunnel{Type: "gue", Port: 6081, RemoteChecksum: true}), change+"Tunneling (gue port 6081 with checksum) to Tunneling (gue port 6081 with remote checksum offload)")
+		converges(t, d, with(wire.Tunnel{Type: "gre"}), change+"Tunneling (gue port 6081 with remote checksum offload) to Tunneling (gre)")
 		converges(t, d, with(wire.Tunnel{Type: "ipip"}), change+"Tunneling (gre) to Tunneling (ipip)")
 		last := converges(t, d, plain, change+"Tunneling (ipip) to DirectRouting")
 		if last.Writes != 1 {
@@ -322,6 +325,9 @@ func TestNonsenseOfKinds(t *testing.T) {
 		"ipip with port":              {tunnel("Tunneling", wire.Tunnel{Type: "ipip", Port: 1}), "tunnel of type ipip has no port"},
 		"gre with port":               {tunnel("Tunneling", wire.Tunnel{Type: "gre", Port: 1}), "tunnel of type gre has no port"},
 		"ipip with checksum":          {tunnel("Tunneling", wire.Tunnel{Type: "ipip", Checksum: true}), "tunnel of type ipip has no checksum"},
+		"ipip with remote checksum":   {tunnel("Tunneling", wire.Tunnel{Type: "ipip", RemoteChecksum: true}), "tunnel of type ipip has no remote checksum offload"},
+		"gue with both checksums":     {tunnel("Tunneling", wire.Tunnel{Type: "gue", Port: 6080, Checksum: true, RemoteChecksum: true}), "has checksum or remoteChecksum"},
+		"gre with remote checksum":    {tunnel("Tunneling", wire.Tunnel{Type: "gre", RemoteChecksum: true}), "tunnel of type gre has no remote checksum offload"},
 		"direct routing and a tunnel": {tunnel("DirectRouting", wire.Tunnel{Type: "ipip"}), "DirectRouting has no tunnel"},
 		"bypass":                      {tunnel("Bypass", wire.Tunnel{}), `forwarding method "Bypass" is unknown`},
 		"tunnel to another port": {func(v *wire.VirtualServer) {

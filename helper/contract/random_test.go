@@ -112,7 +112,8 @@ func randomRealServer(random *rand.Rand, host string, of wire.VirtualServer) wir
 }
 
 func randomTunnel(random *rand.Rand) wire.Tunnel {
-	return pick(random, []wire.Tunnel{{Type: "ipip"}, {Type: "gue", Port: 6080}, {Type: "gue", Port: 6081, Checksum: true}, {Type: "gre"}, {Type: "gre", Checksum: true}})
+	return pick(random, []wire.Tunnel{{Type: "ipip"}, {Type: "gue", Port: 6080}, {Type: "gue", Port: 6081, Checksum: true}, {Type: "gue", Port: 6081, RemoteChecksum: true},
+		{Type: "gre"}, {Type: "gre", Checksum: true}})
 }
 
 // randomForeign is what others have on the host: outside our ranges, and by firewall mark.

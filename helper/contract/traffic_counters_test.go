@@ -91,7 +91,7 @@ func TestKernelRates(t *testing.T) {
 	web := masquerading("203.0.113.10", 80, "192.0.2.21")
 	s.apply(t, s.engine, wire.Apply{Fence: s.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: list(web), Host: conntracking()})
 	until(t, "read and ipvsadm to tell of the same rates", func() bool {
-		for range 20 {
+		for range 5 {
 			if answer, _ := s.ask("203.0.113.10:80", patient); answer == "" {
 				t.Fatal("the real server did not answer")
 			}

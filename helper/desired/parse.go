@@ -241,9 +241,12 @@ func parseTunnel(method ipvs.ForwardingMethod, sent wire.Tunnel) (ipvs.Tunnel, e
 		if err != nil {
 			return ipvs.Tunnel{}, fmt.Errorf("tunnel: %w", err)
 		}
-		return ipvs.Tunnel{Type: ipvs.TunnelGUE, Port: port, Flags: checksumFlag(sent.Checksum)}, nil
+		if sent.Checksum && sent.RemoteChecksum { // the kernel takes both; ipvsadm -S crashes on them
+			return ipvs.Tunnel{}, fmt.Errorf("a tunnel has checksum or remoteChecksum, which makes the outer checksum as well: leave checksum out")
+		}
+		return ipvs.Tunnel{Type: ipvs.TunnelGUE, Port: port, Flags: checksumFlags(sent)}, nil
 	case ipvs.TunnelGRE.String():
-		tunnel = ipvs.Tunnel{Type: ipvs.TunnelGRE, Flags: checksumFlag(sent.Checksum)}
+		tunnel = ipvs.Tunnel{Type: ipvs.TunnelGRE, Flags: checksumFlags(sent)}
 	case "":
 		return ipvs.Tunnel{}, fmt.Errorf("Tunneling needs a tunnel: give it a type, ipip, gue or gre")
 	default:
@@ -252,14 +255,21 @@ func parseTunnel(method ipvs.ForwardingMethod, sent wire.Tunnel) (ipvs.Tunnel, e
 	if sent.Port != 0 {
 		return ipvs.Tunnel{}, fmt.Errorf("a tunnel of type %s has no port: leave it out, or use gue", sent.Type)
 	}
+	if sent.RemoteChecksum {
+		return ipvs.Tunnel{}, fmt.Errorf("a tunnel of type %s has no remote checksum offload: leave remoteChecksum out, or use gue", sent.Type)
+	}
 	return tunnel, nil
 }
 
-func checksumFlag(checksum bool) uint16 {
-	if checksum {
-		return ipvs.TunnelChecksum
+func checksumFlags(sent wire.Tunnel) uint16 {
+	var flags uint16
+	if sent.Checksum {
+		flags |= ipvs.TunnelChecksum
 	}
-	return 0
+	if sent.RemoteChecksum {
+		flags |= ipvs.TunnelRemoteChecksum
+	}
+	return flags
 }
 
 func parseProtocol(text string) (ipvs.Protocol, error) {

@@ -187,7 +187,7 @@ func (t TunnelType) String() string {
 	return fmt.Sprintf("tunnel type %d", uint8(t))
 }
 
-// The values of Tunnel.Flags (IP_VS_TUNNEL_ENCAP_FLAG_*).
+// The bits of Tunnel.Flags (IP_VS_TUNNEL_ENCAP_FLAG_*).
 const (
 	TunnelChecksum       uint16 = 1
 	TunnelRemoteChecksum uint16 = 2
@@ -198,7 +198,8 @@ type Tunnel struct {
 	Type TunnelType
 	// Port of GUE.
 	Port uint16
-	// Flags: 0 no checksum, TunnelChecksum, TunnelRemoteChecksum (offload; GUE only).
+	// Flags: 0 no checksum, TunnelChecksum, TunnelRemoteChecksum (offload; GUE only). The kernel takes both at once, though the second
+	// makes the outer checksum, too (ip_vs_tunnel_xmit); ipvsadm sets one of them, and ipvsadm -S crashes on both.
 	Flags uint16
 }
 
@@ -214,6 +215,8 @@ func (t Tunnel) String() string {
 		text += " with checksum"
 	case TunnelRemoteChecksum:
 		text += " with remote checksum offload"
+	case TunnelChecksum | TunnelRemoteChecksum:
+		text += " with checksum and remote checksum offload"
 	default:
 		text += fmt.Sprintf(" with flags %#x", t.Flags)
 	}

@@ -113,7 +113,11 @@ func (r *RealServer) appendContents(buffer []byte) []byte {
 		if r.Tunnel.Port != 0 {
 			buffer = appendNumberMember(buffer, "port", r.Tunnel.Port)
 		}
-		buffer = append(appendBoolMember(buffer, "checksum", r.Tunnel.Checksum), '}')
+		buffer = appendBoolMember(buffer, "checksum", r.Tunnel.Checksum)
+		if r.Tunnel.RemoteChecksum {
+			buffer = appendBoolMember(buffer, "remoteChecksum", true)
+		}
+		buffer = append(buffer, '}')
 	}
 	return append(buffer, '}')
 }

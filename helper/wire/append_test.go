@@ -40,7 +40,7 @@ func (c chooser) virtualServer() VirtualServer {
 	}
 	for index := range c.IntN(5) {
 		server := RealServer{Address: c.word(), Port: c.number(), Weight: c.number(), ForwardingMethod: c.word(),
-			UpperThreshold: c.number(), LowerThreshold: c.number(), Tunnel: Tunnel{Type: c.word(), Port: c.number(), Checksum: c.yes()}}
+			UpperThreshold: c.number(), LowerThreshold: c.number(), Tunnel: Tunnel{Type: c.word(), Port: c.number(), Checksum: c.yes(), RemoteChecksum: c.yes()}}
 		if index > 0 && c.yes() {
 			server = c.like(v.RealServers[index-1])
 		}
@@ -68,6 +68,8 @@ func (c chooser) like(server RealServer) RealServer {
 		server.LowerThreshold++
 	case 5:
 		server.Tunnel.Checksum = !server.Tunnel.Checksum
+	case 6:
+		server.Tunnel.RemoteChecksum = !server.Tunnel.RemoteChecksum
 	}
 	return server
 }

@@ -20,16 +20,17 @@ func example(t *testing.T, name string) []byte {
 }
 
 func TestRequestExamples(t *testing.T) {
+	gue, offloaded := Tunnel{Type: "gue", Port: 6080, Checksum: true}, Tunnel{Type: "gue", Port: 6080, RemoteChecksum: true}
 	web := VirtualServer{Key: Key{Address: "203.0.113.10", Port: 80, Protocol: "TCP"}, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback", "mh-port"}, DrainSeconds: 30, RealServers: []RealServer{
 		{"192.0.2.21", 80, 1, "DirectRouting", 0, 0, Tunnel{}}, {"192.0.2.22", 80, 1, "DirectRouting", 0, 0, Tunnel{}}}, Gone: []Endpoint{{"192.0.2.23", 80}}}
 	tls := VirtualServer{Key: Key{Address: "2001:db8::10", Port: 443, Protocol: "TCP"}, Scheduler: "wlc", SchedulerFlags: []string{}, Persistence: &Persistence{10800, 128, ""},
 		RealServers: []RealServer{{"2001:db8:0:1::21", 30443, 3, "Masquerading", 1000, 800, Tunnel{}}}}
 	marked := VirtualServer{Key: Key{FirewallMark: 7, Family: "IPv4"}, Scheduler: "wlc", SchedulerFlags: []string{},
-		RealServers: []RealServer{{"192.0.2.21", 0, 1, "Tunneling", 0, 0, Tunnel{"gue", 6080, true}}, {"2001:db8:0:1::21", 0, 1, "Tunneling", 0, 0, Tunnel{"ipip", 0, false}}}}
+		RealServers: []RealServer{{"192.0.2.21", 0, 1, "Tunneling", 0, 0, gue}, {"2001:db8:0:1::21", 0, 1, "Tunneling", 0, 0, Tunnel{Type: "ipip"}}}}
 	calls := VirtualServer{Key: Key{Address: "203.0.113.12", Port: 5060, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{},
 		Persistence: &Persistence{300, 32, "sip"}, RealServers: []RealServer{{"203.0.113.12", 5060, 1, "Local", 0, 0, Tunnel{}}}}
 	tunnelled := VirtualServer{Key: web.Key, Scheduler: "mh", SchedulerFlags: []string{"mh-fallback"}, PacketRules: PacketRules{false, []string{"198.51.100.0/24", "2001:db8::/32"}, 1400},
-		RealServers: []RealServer{{"192.0.2.21", 80, 1, "Tunneling", 0, 0, Tunnel{"gue", 6080, true}}, {"192.0.2.22", 80, 1, "Tunneling", 0, 0, Tunnel{"ipip", 0, false}}}}
+		RealServers: []RealServer{{"192.0.2.21", 80, 1, "Tunneling", 0, 0, gue}, {"192.0.2.22", 80, 1, "Tunneling", 0, 0, Tunnel{Type: "ipip"}}, {"192.0.2.23", 80, 1, "Tunneling", 0, 0, offloaded}}}
 	masqueraded := VirtualServer{Key: Key{Address: "203.0.113.11", Port: 53, Protocol: "UDP"}, Scheduler: "rr", SchedulerFlags: []string{}, PacketRules: PacketRules{Masquerade: true},
 		RealServers: []RealServer{{"192.0.2.21", 30053, 1, "Masquerading", 0, 0, Tunnel{}}}}
 	for name, want := range map[string]Request{

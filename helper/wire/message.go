@@ -41,8 +41,9 @@ type Capabilities struct {
 	Features []string `json:"features,omitempty"`
 }
 
-// Features are those of this helper: "gone", a virtual server may name real servers that are gone.
-var Features = []string{"gone"}
+// Features are those of this helper: "gone", a virtual server may name real servers that are gone; "remoteChecksum", a tunnel may have
+// remote checksum offload.
+var Features = []string{"gone", "remoteChecksum"}
 
 // Fence is the pair that orders writers: the operator's Lease transition count, then its own counter.
 type Fence struct {
@@ -82,6 +83,9 @@ type Tunnel struct {
 	Port int64 `json:"port,omitempty"`
 	// Checksum of the outer header; gue and gre only.
 	Checksum bool `json:"checksum"`
+	// RemoteChecksum offload: the real server makes the inner checksum, and the outer header always has one; gue only, and not beside
+	// Checksum.
+	RemoteChecksum bool `json:"remoteChecksum,omitempty"`
 }
 
 // VirtualServer is one virtual server, whole, as the operator wants it. Values are not validated yet.

@@ -260,6 +260,9 @@ func (p *plain) tunnel() Tunnel {
 		case "port":
 			tunnel.Port = p.number()
 			return 1 << 2
+		case "remoteChecksum":
+			tunnel.RemoteChecksum = p.bool()
+			return 1 << 3
 		}
 		return unknown
 	})

@@ -26,7 +26,7 @@ func sameAsStepByStep(t *testing.T, body []byte) (isPlain bool) {
 const plainApply = `{"id":7,"op":"apply","epoch":3,"generation":18,"dryRun":false,"scope":"listed","interface":"dummy0","virtualServers":[
 	{"address":"203.0.113.10","port":80,"protocol":"TCP","scheduler":"mh","schedulerFlags":["mh-fallback","mh-port"],"persistence":{"timeoutSeconds":600,"prefixLength":32,"engine":"sip"},
 	 "onePacket":true,"drainSeconds":30,"masquerade":true,"sourceRanges":["198.51.100.0/24"],"mssClamp":1400,"realServers":[
-		{"address":"192.0.2.21","port":80,"weight":1,"forwardingMethod":"Tunneling","upperThreshold":9,"lowerThreshold":5,"tunnel":{"type":"gue","port":6080,"checksum":true}},
+		{"address":"192.0.2.21","port":80,"weight":1,"forwardingMethod":"Tunneling","upperThreshold":9,"lowerThreshold":5,"tunnel":{"type":"gue","port":6080,"checksum":true,"remoteChecksum":true}},
 		{"address":"2001:db8:1::21","port":0,"weight":100,"forwardingMethod":"DirectRouting","upperThreshold":0,"lowerThreshold":0},` +
 	`{"address":"192.0.2.31","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":4},` +
 	`{"address":"192.0.2.32","port":81,"weight":2,"forwardingMethod":"Local","upperThreshold":7,"lowerThreshold":4},` +
@@ -82,7 +82,7 @@ func TestPlainLeavesTheRestToStepByStep(t *testing.T) {
 		{`"id":7`, `"id":-7`}, {`"id":7`, `"id":7.0`}, {`"id":7`, `"id":07`}, {`"id":7`, `"id":7e0`}, {`"id":7`, `"id":null`}, {`"id":7`, `"id":1234567890123456789`},
 		{`"id":7,`, ``}, {`"id":7`, `"id":7,"id":7`}, {`"op":"apply"`, `"op":"ping"`}, {`"scope":"listed"`, `"scope":"some"`}, {`"scope":"listed"`, `"scope":"all"`},
 		{`"dryRun":false`, `"dryRun":falsey`}, {`"dryRun":false`, `"dryRun":0`}, {`"dummy0"`, `"dumm\u0079"`}, {`"dummy0"`, "\"dumm\xff\""}, {`"dummy0"`, `"dummyé"`}, {`"dummy0"`, "\"a\nb\""},
-		{`"dryRun"`, `"dryrun"`}, {`"onePacket":false,`, ``}, {`"family":"IPv4",`, ``}, {`"family":"IPv4"`, `"port":80`}, {`"mssClamp":1400`, `"mssClamp":null`}, {`"type":"gue",`, ``},
+		{`"dryRun"`, `"dryrun"`}, {`"onePacket":false,`, ``}, {`"family":"IPv4",`, ``}, {`"family":"IPv4"`, `"port":80`}, {`"mssClamp":1400`, `"mssClamp":null`}, {`"type":"gue",`, ``}, {`"remoteChecksum":true`, `"remoteChecksum":1`}, {`"remoteChecksum":true`, `"remoteChecksum":null`},
 		{`"prefixLength":32,`, ``}, {`"weight":1,`, ``}, {`"upperThreshold":9`, `"upper":9`}, {`"absent"`, `"adopt":[],"absent"`}, {`[]}],`, `[]},],`}, {`"192.0.2.23",`, `"192.0.2.23","family":"IPv4",`}, {`"absent":[`, `"absent":[{},`},
 		{`"192.0.2.32","port":81`, `"192.0.2.32","port":081`}, {`"192.0.2.32","port":81,`, `"192.0.2.32",`}, {`"192.0.2.32","port":81,`, `"192.0.2.32","port":81,"port":81,`},
 		{`"192.0.2.32","port":81,"weight":2`, `"192.0.2.32","port":81,"weight":-2`}, {`"192.0.2.33"`, `"192.0.2.3\u0033"`},

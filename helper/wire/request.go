@@ -99,6 +99,8 @@ type sentTunnel struct {
 	Type     *string `json:"type"`
 	Port     *int64  `json:"port"`
 	Checksum *bool   `json:"checksum"`
+
+	RemoteChecksum bool `json:"remoteChecksum"`
 }
 
 type sentVirtualServer struct {
@@ -334,7 +336,7 @@ func (sent sentRealServer) complete() (RealServer, error) {
 		if sent.Tunnel.Type == nil || sent.Tunnel.Checksum == nil {
 			return RealServer{}, missing("tunnel.type or tunnel.checksum")
 		}
-		realServer.Tunnel = Tunnel{Type: *sent.Tunnel.Type, Checksum: *sent.Tunnel.Checksum}
+		realServer.Tunnel = Tunnel{Type: *sent.Tunnel.Type, Checksum: *sent.Tunnel.Checksum, RemoteChecksum: sent.Tunnel.RemoteChecksum}
 		if sent.Tunnel.Port != nil {
 			realServer.Tunnel.Port = *sent.Tunnel.Port
 		}

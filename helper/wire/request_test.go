@@ -42,6 +42,7 @@ func TestMalformedRequests(t *testing.T) {
 		"port as text":               {strings.Replace(goodApply, `"port":80,"protocol"`, `"port":"80","protocol"`, 1), "port", 3},
 		"realServers forgotten":      {`{"id":3,"op":"apply","epoch":3,"generation":18,"dryRun":false,"scope":"all","interface":"lo","virtualServers":[{"address":"203.0.113.10","port":80,"protocol":"TCP","scheduler":"mh","schedulerFlags":[],"onePacket":false}],"absent":[]}`, `field "realServers" is missing`, 3},
 		"gone without a port":        {strings.Replace(goodApply, `"onePacket"`, `"gone":[{"address":"192.0.2.22"}],"onePacket"`, 1), `virtualServers[0]: gone[0]: field "address or port" is missing`, 3},
+		"remote checksum as number":  {strings.Replace(goodApply, `"upperThreshold"`, `"tunnel":{"type":"gue","checksum":false,"remoteChecksum":2},"upperThreshold"`, 1), "remoteChecksum", 3},
 		"persistence without prefix": {strings.Replace(goodApply, `"onePacket"`, `"persistence":{"timeoutSeconds":1},"onePacket"`, 1), "persistence.prefixLength", 3},
 	} {
 		t.Run(name, func(t *testing.T) {

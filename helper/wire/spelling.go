@@ -17,7 +17,7 @@ var fieldNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range strings.Fields(hostFieldNames + packetRulesFieldNames + `id op what epoch generation dryRun scope interface virtualServers absent address port protocol
 		scheduler schedulerFlags persistence timeoutSeconds prefixLength onePacket drainSeconds realServers weight forwardingMethod upperThreshold lowerThreshold
-		firewallMark family engine tunnel type checksum adopt remove gone`) {
+		firewallMark family engine tunnel type checksum remoteChecksum adopt remove gone`) {
 		names[name] = name
 	}
 	return names

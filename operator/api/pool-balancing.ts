@@ -71,6 +71,12 @@ const tunnel = z
       .optional()
       .describe('UDP port at which the nodes decapsulate; with gue, and only then.'),
     checksum: z.boolean().default(false).describe('Checksums in the tunnel header; with gue and gre only.'),
+    remoteChecksum: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Remote checksum offload: the nodes make the inner checksum, and the tunnel header has one; with gue only.',
+      ),
     mssClamp: z
       .int()
       .min(536)
@@ -90,6 +96,14 @@ const tunnel = z
       {
         rule: "!self.checksum || self.type != 'ipip'",
         message: 'checksum: a tunnel of type ipip has none; use gue or gre, or remove checksum',
+      },
+      {
+        rule: "!self.remoteChecksum || self.type == 'gue'",
+        message: 'remoteChecksum: only a tunnel of type gue has it; use gue, or remove remoteChecksum',
+      },
+      {
+        rule: '!self.remoteChecksum || !self.checksum',
+        message: 'remoteChecksum: it makes the checksum of the tunnel header as well; remove checksum',
       },
     ),
   );

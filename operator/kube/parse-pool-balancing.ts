@@ -60,6 +60,10 @@ function forwardingProblems({ tunnel, snat, forwardingMethod }: Spec): readonly 
     problems.push('spec.tunnel.port: type gue needs it, and no other type has one; add or remove port.');
   if (tunnel?.checksum === true && tunnel.type === 'ipip')
     problems.push('spec.tunnel.checksum: type ipip has none; use gue or gre, or remove checksum.');
+  if (tunnel?.remoteChecksum === true && tunnel.type !== 'gue')
+    problems.push('spec.tunnel.remoteChecksum: only type gue has it; use gue, or remove remoteChecksum.');
+  if (tunnel?.remoteChecksum === true && tunnel.checksum)
+    problems.push('spec.tunnel.remoteChecksum: it makes the checksum of the tunnel header as well; remove checksum.');
   if (snat && forwardingMethod !== 'Masquerading')
     problems.push(`spec.snat: does not work with ${forwardingMethod}; remove snat or use Masquerading.`);
   return problems;
@@ -93,6 +97,6 @@ function parseTimeouts({ tcp, tcpFin, udp }: NonNullable<Spec['timeouts']>): Con
 
 function parseTunnel({ tunnel }: Spec): Tunnel {
   if (tunnel === undefined) return { type: 'ipip', checksum: false };
-  const { type, port, checksum } = tunnel;
-  return { type, ...(port !== undefined && { port }), checksum };
+  const { type, port, checksum, remoteChecksum } = tunnel;
+  return { type, ...(port !== undefined && { port }), checksum, ...(remoteChecksum && { remoteChecksum }) };
 }

@@ -50,6 +50,8 @@ export interface Tunnel {
   readonly port?: number;
   /** Checksums in the tunnel header; gue and gre only. */
   readonly checksum: boolean;
+  /** Remote checksum offload: real servers make the inner checksum. With gue only; absent: none. */
+  readonly remoteChecksum?: true;
 }
 
 /** What a client connects to: the identity of a virtual server in the kernel (ip_vs.h: af, protocol, addr, port). */

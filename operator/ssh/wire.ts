@@ -73,8 +73,8 @@ function wireRealServer(realServer: RealServer): object {
   };
 }
 
-function wireTunnel({ type, port, checksum }: Tunnel): object {
-  return { type, ...(port !== undefined && { port }), checksum };
+function wireTunnel({ type, port, checksum, remoteChecksum }: Tunnel): object {
+  return { type, ...(port !== undefined && { port }), checksum, ...(remoteChecksum === true && { remoteChecksum }) };
 }
 
 // Fields that are not named below are ignored, so that a newer helper may add some; a wrong type is never accepted. Texts are made

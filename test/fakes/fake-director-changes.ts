@@ -138,6 +138,6 @@ function contentsOf(virtualServer: VirtualServer): string {
 
 function textOf(real: RealServer): string {
   const { weight, forwardingMethod, upperThreshold, lowerThreshold, tunnel } = real;
-  const inside = tunnel && [tunnel.type, tunnel.port ?? 0, tunnel.checksum];
+  const inside = tunnel && [tunnel.type, tunnel.port ?? 0, tunnel.checksum, tunnel.remoteChecksum === true];
   return JSON.stringify([nameOf(real), weight, forwardingMethod, upperThreshold, lowerThreshold, inside]);
 }

@@ -92,6 +92,8 @@ function nonsenseInTunnel({ forwardingMethod, tunnel }: RealServer): string | un
   if (forwardingMethod !== 'Tunneling') return tunnel && `${forwardingMethod} has no tunnel`;
   if (tunnel === undefined) return 'Tunneling needs a tunnel';
   if ((tunnel.type === 'gue') !== (tunnel.port !== undefined)) return 'a tunnel of type gue has a port, and no other';
+  if (tunnel.remoteChecksum === true && tunnel.type !== 'gue') return 'only a tunnel of type gue has remote checksums';
+  if (tunnel.remoteChecksum === true && tunnel.checksum) return 'a tunnel has checksum or remoteChecksum';
   return tunnel.type === 'ipip' && tunnel.checksum ? 'a tunnel of type ipip has no checksum' : undefined;
 }
 

@@ -183,7 +183,7 @@ export class FakeDirector {
         schedulers: SCHEDULERS,
         forwardingMethods: ['DirectRouting', 'Masquerading', 'Tunneling', 'Local'],
         families: ['IPv4', 'IPv6'],
-        features: ['gone'],
+        features: ['gone', 'remoteChecksum'],
       },
       problems: [],
       ...this.hello,

@@ -91,6 +91,16 @@ const badPools: readonly Refusal[] = [
     /tunnel\.*.*type ipip has none; use gue or gre/,
   ],
   [
+    'remote checksums for gre',
+    { forwardingMethod: 'Tunneling', tunnel: { type: 'gre', remoteChecksum: true } },
+    /tunnel\.*.*only a tunnel of type gue has it; use gue/,
+  ],
+  [
+    'both checksums',
+    { forwardingMethod: 'Tunneling', tunnel: { type: 'gue', port: 6080, checksum: true, remoteChecksum: true } },
+    /tunnel\.*.*makes the checksum of the tunnel header as well; remove checksum/,
+  ],
+  [
     'tiny segments',
     { forwardingMethod: 'Tunneling', tunnel: { mssClamp: 500 } },
     /spec\.tunnel\.mssClamp.*greater than or equal to 536/,

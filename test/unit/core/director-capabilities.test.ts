@@ -35,4 +35,15 @@ describe('incapacity', () => {
     const { tunnelTypes: _, ...silent } = CAPABLE;
     assert.equal(incapacity(tunnelled('gre'), silent), undefined);
   });
+
+  it('asks a helper for remote checksums only where it knows them', () => {
+    const tunnel = { type: 'gue', port: 6080, checksum: false, remoteChecksum: true } as const;
+    const offloaded = aVirtualServer({ realServers: [aRealServer({ forwardingMethod: 'Tunneling', tunnel })] });
+    const capable = { ...CAPABLE, tunnelTypes: ['ipip', 'gue'] };
+    assert.equal(incapacity(offloaded, { ...capable, features: ['gone', 'remoteChecksum'] }), undefined);
+    const problem = /^its helper does not know remoteChecksum of a tunnel: update the helper, or remove/;
+    for (const older of [capable, { ...capable, features: ['gone'] }]) {
+      assert.match(incapacity(offloaded, older) ?? '', problem);
+    }
+  });
 });

@@ -23,6 +23,8 @@ describe('the balancing part of a LoadBalancerPool', () => {
     const read = options({ forwardingMethod: 'Tunneling', tunnel });
     assert.deepEqual(read.tunnel, { type: 'gue', port: 6080, checksum: true });
     assert.equal(read.mssClamp, 1400);
+    const offloaded = { type: 'gue', port: 6080, checksum: false, remoteChecksum: true };
+    assert.deepEqual(options({ forwardingMethod: 'Tunneling', tunnel: offloaded }).tunnel, offloaded);
   });
 
   it('reads snat', () => assert.equal(options({ forwardingMethod: 'Masquerading', snat: true }).snat, true));
@@ -41,6 +43,19 @@ describe('the balancing part of a LoadBalancerPool', () => {
       'a checksum of ipip',
       { forwardingMethod: 'Tunneling', tunnel: { checksum: true } },
       /^spec\.tunnel\.checksum: type ipip has none/,
+    ],
+    [
+      'a remote checksum of gre',
+      { forwardingMethod: 'Tunneling', tunnel: { type: 'gre', remoteChecksum: true } },
+      /^spec\.tunnel\.remoteChecksum: only type gue has it/,
+    ],
+    [
+      'both checksums',
+      {
+        forwardingMethod: 'Tunneling',
+        tunnel: { type: 'gue', port: 6080, checksum: true, remoteChecksum: true },
+      },
+      /^spec\.tunnel\.remoteChecksum: it makes the checksum of the tunnel header as well; remove checksum/,
     ],
     ['snat without Masquerading', { snat: true }, /^spec\.snat: does not work with DirectRouting/],
     [

@@ -92,6 +92,11 @@ describe('encodeRequest', () => {
               forwardingMethod: 'Tunneling',
               tunnel: { type: 'ipip', checksum: false },
             }),
+            aRealServer({
+              address: '192.0.2.23',
+              forwardingMethod: 'Tunneling',
+              tunnel: { type: 'gue', port: 6080, checksum: false, remoteChecksum: true },
+            }),
           ],
         }),
         aVirtualServer({
