@@ -108,44 +108,47 @@ func TestDrainOutsideTheRanges(t *testing.T) {
 
 // Many are looked at in turns, so that no request waits for all of them; none is forgotten.
 func TestManyDrains(t *testing.T) {
-	w := fakeWorld(memoryDir(t))
-	d := &draining{director: newDirector(t, w), now: drainStart}
-	d.restart()
-	var full, half []wire.VirtualServer
-	for port := range int64(600) {
-		all := virtualServer("203.0.113.10", 1+port, "192.0.2.21", "192.0.2.22")
-		all.DrainSeconds = 30
-		some := all
-		some.RealServers = all.RealServers[:1]
-		full, half = append(full, all), append(half, some)
-	}
-	d.all(t, full...)
-	if answer := d.all(t, half...); answer.Counts.Draining != 600 || answer.Writes != 600 {
-		t.Fatalf("%d draining after %d writes", answer.Counts.Draining, answer.Writes)
-	}
-	d.pass(drain.MinimumStay)
-	var left []int
-	for next := apply.SettlePause; next == apply.SettlePause; {
-		next = d.settle(t)
-		left = append(left, d.read(t).Counts.Draining)
-	}
-	if !slices.Equal(left, []int{344, 88, 0}) {
-		t.Errorf("left after each look: %v", left)
-	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := &draining{director: newDirector(t, w), now: drainStart}
+		d.restart()
+		var full, half []wire.VirtualServer
+		for port := range int64(600) {
+			all := virtualServer("203.0.113.10", 1+port, "192.0.2.21", "192.0.2.22")
+			all.DrainSeconds = 30
+			some := all
+			some.RealServers = all.RealServers[:1]
+			full, half = append(full, all), append(half, some)
+		}
+		d.all(t, full...)
+		if answer := d.all(t, half...); answer.Counts.Draining != 600 || answer.Writes != 600 {
+			t.Fatalf("%d draining after %d writes", answer.Counts.Draining, answer.Writes)
+		}
+		d.pass(drain.MinimumStay)
+		var left []int
+		for next := apply.SettlePause; next == apply.SettlePause; {
+			next = d.settle(t)
+			left = append(left, d.read(t).Counts.Draining)
+		}
+		if !slices.Equal(left, []int{344, 88, 0}) {
+			t.Errorf("left after each look: %v", left)
+		}
+	})
 }
 
 func TestDrainsDoNotWaitForTheLock(t *testing.T) {
-	d := newDraining(t, fakeWorld(memoryDir(t)))
-	release, err := d.engine.Lock.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.pass(time.Hour)
-	if next := d.settle(t); next != time.Second {
-		t.Errorf("looks again after %s", next)
-	}
-	release()
-	if next := d.settle(t); next != 0 {
-		t.Errorf("looks again after %s", next)
-	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDraining(t, w)
+		release, err := d.engine.Lock.Acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.pass(time.Hour)
+		if next := d.settle(t); next != time.Second {
+			t.Errorf("looks again after %s", next)
+		}
+		release()
+		if next := d.settle(t); next != 0 {
+			t.Errorf("looks again after %s", next)
+		}
+	})
 }

@@ -110,6 +110,7 @@ func TestKernelDrainWaitsForConnections(t *testing.T) {
 			if d.settle(t); counts().Persistent != 1 {
 				t.Errorf("%s: while a client is bound: %+v", name, counts())
 			}
+			d.countsAgree(t, dns.Key, "192.0.2.21")
 			d.pass(time.Second)
 		}
 		if next := d.settle(t); next != 0 {

@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,43 @@ func TestSysctlsThatCannotBe(t *testing.T) {
 	}
 }
 
+// Numbers that the kernel does not take for a parameter: refused as the object that they are about, and the value stays. Numbers that it takes
+// of several stay the only ones.
+func TestSysctlValuesThatTheKernelRefuses(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := hostDirector(t, w)
+		for _, row := range []struct{ name, value, errno string }{
+			{"sync_ports", "3", "EINVAL"}, {"sync_ports", "0", "EINVAL"}, {"sync_ports", "-2", "EINVAL"},
+			{"sync_version", "2", "EINVAL"}, {"sync_version", "-1", "EINVAL"},
+			{"drop_entry", "9", "EINVAL"}, {"drop_entry", "-1", "EINVAL"}, {"drop_packet", "4", "EINVAL"}, {"secure_tcp", "4", "EINVAL"},
+			{"sync_retries", "4", "EINVAL"}, {"sync_retries", "-1", "EINVAL"},
+			{"sync_threshold", "50 3", "EINVAL"}, {"sync_threshold", "-1 50", "EINVAL"}, {"sync_threshold", "50 50", "EINVAL"},
+			{"conntrack", "4294967296", "EINVAL"}, {"amemthresh", "99999999999", "EINVAL"},
+		} {
+			name := "net.ipv4.vs." + row.name
+			before, err := d.settings.Sysctl(name)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			answer := d.host(t, wire.Host{Sysctls: map[string]string{name: row.value}})
+			refused(t, answer, wire.ClassObject, "sysctl "+name, "set sysctl "+name+" from "+before)
+			if len(answer.Errors) == 1 && answer.Errors[0].Errno != row.errno || answer.Writes != 0 {
+				t.Errorf("%s=%s: answer %+v", name, row.value, answer)
+			}
+			if after, err := d.settings.Sysctl(name); err != nil || after != before {
+				t.Errorf("%s=%s: it was %q and is %q (%v)", name, row.value, before, after, err)
+			}
+		}
+		for name, value := range map[string]string{"sync_ports": "4", "sync_version": "0", "drop_entry": "3", "drop_packet": "2", "secure_tcp": "1", "sync_retries": "3",
+			"sync_threshold": "5 0", "conntrack": "1"} {
+			if answer := d.host(t, wire.Host{Sysctls: map[string]string{"net.ipv4.vs." + name: value}}); len(answer.Errors) > 0 || answer.Writes != 1 {
+				t.Errorf("%s=%s: %+v", name, value, answer)
+			}
+			w.shows(t, value, "cat", "/proc/sys/net/ipv4/vs/"+name)
+		}
+	})
+}
+
 func TestTimeouts(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {
 		d := hostDirector(t, w)
@@ -151,9 +189,47 @@ func TestSyncDaemons(t *testing.T) {
 		if answer.Writes != 3 {
 			t.Errorf("writes %d", answer.Writes)
 		}
+		w.daemonsShown(t, "master sync daemon (mcast=eth0, syncid=8, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)")
 		clean(t, d.host(t, wire.Host{}))
 		clean(t, d.host(t, daemonsOf()), "stop sync daemon master on interface eth0")
-		w.shows(t, "", "ipvsadm", "-Ln", "--daemon")
+		w.daemonsShown(t)
+	})
+}
+
+// daemonsShown asks ipvsadm -Ln --daemon for exactly these lines; where none runs it prints none.
+func (w *world) daemonsShown(t *testing.T, lines ...string) {
+	t.Helper()
+	if !w.real {
+		return
+	}
+	output := command(t, "ipvsadm", "-Ln", "--daemon")
+	if got := strings.TrimSpace(output); got != strings.Join(lines, "\n") {
+		t.Errorf("ipvsadm -Ln --daemon shows\n%s\nwanted\n%s", got, strings.Join(lines, "\n"))
+	}
+}
+
+func TestSyncDaemonsOfIPv6(t *testing.T) {
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := hostDirector(t, w)
+		if w.real { // the kernel wants an address of the group's family
+			command(t, "ip", "addr", "add", "2001:db8:1::1/64", "dev", "eth0", "nodad")
+		}
+		master := wire.SyncDaemon{Role: "master", Interface: "eth0", SyncID: 9, Group: "ff02::51", MaxLength: 1300}
+		backup := wire.SyncDaemon{Role: "backup", Interface: "eth0", SyncID: 9, Group: "ff02::52", Port: 8849, TTL: 3, MaxLength: 1400}
+		clean(t, d.host(t, daemonsOf(master, backup)), "start sync daemon master on interface eth0 with sync id 9", "start sync daemon backup on interface eth0 with sync id 9")
+		w.daemonsShown(t, "master sync daemon (mcast=eth0, syncid=9, maxlen=1300, group=ff02::51, port=8848, ttl=1)",
+			"backup sync daemon (mcast=eth0, syncid=9, maxlen=1400, group=ff02::52, port=8849, ttl=3)")
+		if again := d.host(t, daemonsOf(master, backup)); again.Writes != 0 || len(again.Changes) != 0 {
+			t.Errorf("nothing to do, answer %+v", again)
+		}
+		master.Port, master.TTL = 8848, 1
+		if read := d.read(t); !slices.Equal(read.Host.SyncDaemons, []wire.SyncDaemon{master, backup}) {
+			t.Errorf("read %+v", read.Host.SyncDaemons)
+		}
+		clean(t, d.host(t, daemonsOf(master)), "stop sync daemon backup on interface eth0")
+		w.daemonsShown(t, "master sync daemon (mcast=eth0, syncid=9, maxlen=1300, group=ff02::51, port=8848, ttl=1)")
+		clean(t, d.host(t, daemonsOf()), "stop sync daemon master on interface eth0")
+		w.daemonsShown(t)
 	})
 }
 

@@ -95,6 +95,8 @@ type readerTask struct {
 	VirtualServers map[string]int
 	Addresses      []netip.Addr
 	Polls          string
+	// Pause is how long it rests between two looks: there is one processor for all.
+	Pause time.Duration
 }
 
 // readerReport is what it saw.
@@ -134,7 +136,7 @@ func readerProcess() error {
 		if err := polls.set(report.Polls); err != nil {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond) // one processor for all
+		time.Sleep(task.Pause)
 	}
 	return json.NewEncoder(os.Stdout).Encode(report)
 }

@@ -67,15 +67,24 @@ type shipped struct {
 
 func newShipped(t *testing.T) *shipped {
 	t.Helper()
-	program := os.Getenv("IPVS_CONTRACT_HELPER")
-	if program == "" {
+	return shippedOn(t, interrupted(t, shippedDirector(t), true))
+}
+
+// shippedDirector is a director whose netns and boot are called as the program finds them.
+func shippedDirector(t *testing.T) *director {
+	t.Helper()
+	d, found := newDirector(t, realWorld(t)), facts.Root("/").Discover()
+	d.netns, d.boot = found.Netns, found.BootID
+	d.engine = d.newEngine("prod")
+	return d
+}
+
+func shippedOn(t *testing.T, i *interruption) *shipped {
+	t.Helper()
+	s := &shipped{interruption: i, program: os.Getenv("IPVS_CONTRACT_HELPER"), policyFile: filepath.Join(i.stateDir, "policy.json")}
+	if s.program == "" {
 		t.Fatal("IPVS_CONTRACT_HELPER does not say where the helper's program is (make dist/ipvs-helper)")
 	}
-	d, found := newDirector(t, realWorld(t)), facts.Root("/").Discover()
-	d.netns, d.boot = found.Netns, found.BootID // as the program finds them
-	d.engine = d.newEngine("prod")
-	s := &shipped{interruption: interrupted(t, d, true), program: program}
-	s.policyFile = filepath.Join(s.stateDir, "policy.json")
 	if err := os.WriteFile(s.policyFile, []byte(s.policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +97,7 @@ const unharmed = -1
 // serve asks the program for the second table, and has it killed after so many writes. The messages are sorted.
 func (s *shipped) serve(t *testing.T, after int) (tracerReport, wire.ApplyResult) {
 	t.Helper()
-	arguments := []string{"serve", "--owner", "prod", "--policy", s.policyFile, "--state-dir", s.stateDir, "--journal-dir", s.journalDir}
-	task := tracerTask{Program: s.program, Arguments: arguments, Request: sent(t, s.request()), Journal: s.journalDir, Death: after, Watched: !s.watched, Polls: s.polls}
+	task := tracerTask{Program: s.program, Arguments: s.arguments("serve"), Request: sent(t, s.request()), Journal: s.journalDir, Death: after, Watched: !s.watched, Polls: s.polls}
 	s.watched = true // closely once; the others stop between the same writes
 	process, output, input, err := startProcess("tracer", task)
 	if err != nil {

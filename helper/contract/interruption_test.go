@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ipvs-operator.io/helper/address"
 	"ipvs-operator.io/helper/drain"
@@ -73,6 +74,8 @@ type interruption struct {
 	announced  int // by the fake, up to the last reset
 	// withoutDrains lets real servers go at once.
 	withoutDrains bool
+	// pause is the reader's between two looks.
+	pause time.Duration
 }
 
 func (i *interruption) table(servers []wire.VirtualServer) []wire.VirtualServer {
@@ -92,7 +95,7 @@ func newInterruption(t *testing.T, w *world) *interruption {
 func interrupted(t *testing.T, d *director, withoutDrains bool) *interruption {
 	t.Helper()
 	w := d.world
-	i := &interruption{director: d, withoutDrains: withoutDrains, log: filepath.Join(w.stateDir, "written"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
+	i := &interruption{director: d, withoutDrains: withoutDrains, pause: 20 * time.Millisecond, log: filepath.Join(w.stateDir, "written"), polls: filepath.Join(w.stateDir, "polls"), heard: func() []string { return nil }}
 	i.policy = interruptionPolicy
 	i.apply(t, i.newEngine("test"), wire.Apply{Fence: i.fence, Scope: wire.ScopeAll, Interface: "lo", VirtualServers: list(virtualServer("198.51.100.1", 80, "192.0.2.21"))})
 	foreign := service("192.0.2.200", 80)
@@ -122,7 +125,7 @@ func (i *interruption) startReader(t *testing.T) func(polls int) {
 	if !i.real {
 		return func(int) {}
 	}
-	task := readerTask{VirtualServers: map[string]int{"TCP 198.51.100.1:80": 1, "TCP 192.0.2.200:80": 1}, Polls: i.polls}
+	task := readerTask{VirtualServers: map[string]int{"TCP 198.51.100.1:80": 1, "TCP 192.0.2.200:80": 1}, Polls: i.polls, Pause: i.pause}
 	task.Addresses = append(task.Addresses, netip.MustParseAddr("198.51.100.1"))
 	for _, server := range unrelated() {
 		task.VirtualServers["TCP "+endpoint(server.Address, "80")] = len(server.RealServers)

@@ -2,8 +2,11 @@ package contract
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ipvs-operator.io/helper/ipvs"
 	"ipvs-operator.io/helper/wire"
@@ -220,12 +223,36 @@ func TestPersistenceEngine(t *testing.T) {
 
 // Scheduler and engine share one errno.
 func TestPersistenceEngineThatIsNotThere(t *testing.T) {
-	w := fakeWorld(memoryDir(t))
-	w.ipvs.(*ipvs.Fake).PersistenceEngines = nil
-	d := newKindsDirector(t, w)
-	calls := virtualServer("203.0.113.10", 5060, "192.0.2.21")
-	calls.Protocol, calls.Persistence = "UDP", &wire.Persistence{TimeoutSeconds: 300, PrefixLength: 32, Engine: "sip"}
-	refused(t, d.listed(t, list(calls)), wire.ClassPermanent, "UDP 203.0.113.10:5060", "cannot load scheduler wrr or persistence engine sip", calls.Key)
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		if w.real {
+			withoutModule(t, "ip_vs_pe_sip")
+		} else {
+			w.ipvs.(*ipvs.Fake).PersistenceEngines = nil
+		}
+		d := newKindsDirector(t, w)
+		calls := virtualServer("203.0.113.10", 5060, "192.0.2.21")
+		calls.Protocol, calls.Persistence = "UDP", &wire.Persistence{TimeoutSeconds: 300, PrefixLength: 32, Engine: "sip"}
+		refused(t, d.listed(t, list(calls)), wire.ClassPermanent, "UDP 203.0.113.10:5060", "cannot load scheduler wrr or persistence engine sip", calls.Key)
+		w.ipvsadmShows(t)
+	})
+}
+
+// withoutModule unloads a module of the kernel, which loads none until the test ends. Other network namespaces that used it may be on their way out.
+func withoutModule(t *testing.T, name string) {
+	t.Helper()
+	const loader = "/proc/sys/kernel/modprobe"
+	program, err := os.ReadFile(loader)
+	if err == nil {
+		err = os.WriteFile(loader, []byte("/bin/false"), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.WriteFile(loader, program, 0) })
+	until(t, "module "+name+" to be unloaded", func() bool {
+		err := unix.DeleteModule(name, 0)
+		return err == nil || err == unix.ENOENT
+	})
 }
 
 // The messages between sync daemons have no room for two families.
@@ -314,7 +341,7 @@ func TestNonsenseOfKinds(t *testing.T) {
 			edit(&v.RealServers[0])
 		}
 	}
-	for name, row := range map[string]struct {
+	rows := map[string]struct {
 		edit  func(*wire.VirtualServer)
 		words string
 	}{
@@ -353,15 +380,17 @@ func TestNonsenseOfKinds(t *testing.T) {
 		"unknown engine": {func(v *wire.VirtualServer) {
 			v.Persistence = &wire.Persistence{TimeoutSeconds: 60, PrefixLength: 32, Engine: "ftp"}
 		}, `persistence engine "ftp" is unknown`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := newKindsDirector(t, fakeWorld(memoryDir(t)))
+	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newKindsDirector(t, w)
+		for name, row := range rows {
 			bad := virtualServer("203.0.113.10", 80, "192.0.2.21")
 			row.edit(&bad)
 			answer := d.listed(t, list(bad))
 			if len(answer.Errors) != 1 || answer.Errors[0].Class != wire.ClassObject || !strings.Contains(answer.Errors[0].Message, row.words) || answer.Writes != 0 {
-				t.Errorf("answer %+v, wanted words %q", answer, row.words)
+				t.Errorf("%s: answer %+v, wanted words %q", name, answer, row.words)
 			}
-		})
-	}
+		}
+		w.ipvsadmShows(t)
+	})
 }

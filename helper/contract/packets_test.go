@@ -147,7 +147,7 @@ func TestMasqueradeNeedsConntrack(t *testing.T) {
 }
 
 func TestPacketRulesThatCannotBe(t *testing.T) {
-	for name, row := range map[string]struct {
+	rows := map[string]struct {
 		edit  func(*wire.VirtualServer)
 		words string
 	}{
@@ -156,14 +156,20 @@ func TestPacketRulesThatCannotBe(t *testing.T) {
 		"segment too small": {func(v *wire.VirtualServer) { v.MSSClamp = 100 }, "mssClamp 100 is outside 536"},
 		"direct routing":    {func(v *wire.VirtualServer) { v.Masquerade = true }, "works with forwarding method Masquerading only"},
 		"segments of UDP":   {func(v *wire.VirtualServer) { v.MSSClamp = 1400; v.Protocol = "UDP" }, "mssClamp works with TCP only"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := newDirector(t, fakeWorld(t.TempDir()))
+	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		for name, row := range rows {
 			bad := virtualServer("203.0.113.10", 80, "192.0.2.21")
 			row.edit(&bad)
 			refused(t, d.listed(t, list(bad)), wire.ClassObject, bad.Protocol+" 203.0.113.10:80", row.words, bad.Key)
-		})
-	}
+			if t.Failed() {
+				t.Fatal(name)
+			}
+		}
+		w.nftShowsNothing(t)
+		w.ipvsadmShows(t)
+	})
 }
 
 // A table that someone has changed is rebuilt, with all that was in it; other tables are not looked at.
@@ -201,18 +207,31 @@ func TestPacketRulesRepaired(t *testing.T) {
 
 // A virtual server whose source ranges cannot be enforced is not opened to everyone.
 func TestRulesThatFailKeepTheVirtualServerClosed(t *testing.T) {
-	d := newDirector(t, fakeWorld(t.TempDir()))
-	d.packets("prod").(*packets.Fake).Refusal = unix.EOPNOTSUPP
-	web, open := virtualServer("203.0.113.10", 80, "192.0.2.21"), virtualServer("203.0.113.11", 80, "192.0.2.21")
-	web.SourceRanges = []string{"198.51.100.0/24"}
-	answer := d.all(t, web, open)
-	refused(t, answer, wire.ClassPermanent, "TCP 203.0.113.10:80", "ENOTSUP", web.Key)
-	if answer.Counts.VirtualServers != 1 {
-		t.Errorf("counts %+v", answer.Counts)
-	}
-	d.packets("prod").(*packets.Fake).Refusal = errors.New("connection lost")
-	refused(t, d.all(t, web, open), wire.ClassRetry, "TCP 203.0.113.10:80", "connection lost", web.Key)
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		rules := &refusingPackets{Kernel: d.engine.Packets, refusal: unix.EOPNOTSUPP}
+		d.engine.Packets = rules
+		web, open := virtualServer("203.0.113.10", 80, "192.0.2.21"), virtualServer("203.0.113.11", 80, "192.0.2.21")
+		web.SourceRanges = []string{"198.51.100.0/24"}
+		answer := d.all(t, web, open)
+		refused(t, answer, wire.ClassPermanent, "TCP 203.0.113.10:80", "ENOTSUP", web.Key)
+		if answer.Counts.VirtualServers != 1 {
+			t.Errorf("counts %+v", answer.Counts)
+		}
+		rules.refusal = errors.New("connection lost")
+		refused(t, d.all(t, web, open), wire.ClassRetry, "TCP 203.0.113.10:80", "connection lost", web.Key)
+		w.ipvsadmShows(t, "-A -t 203.0.113.11:80 -s wrr", "-a -t 203.0.113.11:80 -r 192.0.2.21:80 -g -w 1")
+		w.ipShows(t, "lo", "203.0.113.11/32")
+	})
 }
+
+// refusingPackets writes no rules.
+type refusingPackets struct {
+	packets.Kernel
+	refusal error
+}
+
+func (r *refusingPackets) Write(_, _ packets.State) error { return r.refusal }
 
 func TestPacketRulesDryRun(t *testing.T) {
 	onEveryKernel(t, func(t *testing.T, w *world) {

@@ -244,26 +244,30 @@ func TestRestoreFromTornAndDamagedJournals(t *testing.T) {
 
 // A director that has accepted something newer since it booted is not set back.
 func TestRestoreOfAnOlderState(t *testing.T) {
-	d := newDirector(t, fakeWorld(t.TempDir()))
-	d.all(t, virtualServer("203.0.113.10", 80))
-	content, err := os.ReadFile(d.engine.Journal.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.fence.Generation++
-	d.all(t)
-	if err := os.WriteFile(d.engine.Journal.Path(), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.engine = d.newEngine("prod")
-	if _, refusal := d.engine.Restore(); refusal == nil || !strings.Contains(refusal.Message, "a newer state") {
-		t.Errorf("%+v", refusal)
-	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		d.all(t, virtualServer("203.0.113.10", 80))
+		content, err := os.ReadFile(d.engine.Journal.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.fence.Generation++
+		d.all(t)
+		if err := os.WriteFile(d.engine.Journal.Path(), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.engine = d.newEngine("prod")
+		if _, refusal := d.engine.Restore(); refusal == nil || !strings.Contains(refusal.Message, "a newer state") {
+			t.Errorf("%+v", refusal)
+		}
+	})
 }
 
 func TestNothingToRestore(t *testing.T) {
-	d := newDirector(t, fakeWorld(t.TempDir()))
-	if restored := d.restore(t); restored.Nothing == "" || restored.Writes != 0 {
-		t.Errorf("%+v", restored)
-	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		if restored := d.restore(t); restored.Nothing == "" || restored.Writes != 0 {
+			t.Errorf("%+v", restored)
+		}
+	})
 }

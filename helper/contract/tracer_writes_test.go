@@ -73,6 +73,9 @@ var changing = map[uint64]map[uint16]string{
 	unix.NETLINK_ROUTE: {unix.RTM_NEWADDR: "new address", unix.RTM_DELADDR: "delete address", unix.RTM_NEWROUTE: "new route", unix.RTM_DELROUTE: "delete route"},
 }
 
+// sweeping are the commands of IPVS that touch what is not ours, too: with or without a name they are never sent.
+var sweeping = map[uint16]string{16: "zero counters", 17: "flush"}
+
 func (t *tracer) sent(fd uint64, content []byte) (toKernel []string, isWrite bool, err error) {
 	protocol, isNetlink := t.sockets[fd]
 	if !isNetlink {
@@ -91,6 +94,9 @@ func (t *tracer) sent(fd uint64, content []byte) (toKernel []string, isWrite boo
 			continue
 		case protocol == unix.NETLINK_GENERIC:
 			command = uint16(message.Data[0])
+			if what, sweeps := sweeping[command]; sweeps {
+				return nil, false, fmt.Errorf("the helper sends %s %x", what, message.Data)
+			}
 		}
 		if what, changes := changing[protocol][command]; changes && message.Header.Flags&netlink.Request != 0 {
 			toKernel = append(toKernel, fmt.Sprintf("%s %x", what, message.Data))

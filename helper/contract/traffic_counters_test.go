@@ -40,6 +40,45 @@ func TestKernelCountersHave64Bits(t *testing.T) {
 	})
 }
 
+// Both directions, through a virtual server by masquerading: each of the five counters has a value of its own. The real server answers a datagram
+// with two.
+func TestKernelCountersOfBothDirections(t *testing.T) {
+	kernelOnly(t)
+	s := trafficSite(t)
+	const clients, datagrams, size, answers, answered, headers = 3, 7, 100, 2, 9, 28 // IPv4 and UDP
+	s.server.answerUDP(t, "192.0.2.21:53", answers, make([]byte, answered))
+	dns := virtualServer("203.0.113.10", 53, "192.0.2.21")
+	dns.Protocol, dns.RealServers[0].ForwardingMethod = "UDP", "Masquerading"
+	if answer := s.all(t, dns); len(answer.Errors) > 0 {
+		t.Fatalf("errors %+v", answer.Errors)
+	}
+	for range clients { // their sockets stay open: a port that is closed would answer with an error, which is counted, too
+		var socket net.Conn
+		var err error
+		s.client.do(func() { socket, err = net.Dial("udp", "203.0.113.10:53") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = socket.Close() })
+		for range datagrams {
+			if _, err := socket.Write(make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := wire.Stats{Connections: clients, InPackets: clients * datagrams, InBytes: clients * datagrams * (size + headers),
+		OutPackets: clients * datagrams * answers, OutBytes: clients * datagrams * answers * (answered + headers)}
+	until(t, fmt.Sprintf("read and ipvsadm to tell of %+v", want), func() bool {
+		answer, refusal := s.engine.Read(wire.WhatCounters)
+		if refusal != nil {
+			t.Fatalf("read refused: %s", refusal.Message)
+		}
+		found := keyed(t, answer, dns.Key)
+		return *found.Stats == want && *found.RealServers[0].Stats == want &&
+			s.ipvsadmCounts(t, "UDP  203.0.113.10:53", want) && s.ipvsadmCounts(t, "  -> 192.0.2.21:53", want)
+	})
+}
+
 // flood sends datagrams of that size from one socket.
 func flood(t *testing.T, address string, size int, datagrams uint64) {
 	t.Helper()

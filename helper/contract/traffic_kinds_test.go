@@ -66,6 +66,12 @@ func setSysctl(t *testing.T, name, value string) {
 // serveUDP answers every datagram with the name.
 func (s *station) serveUDP(t *testing.T, address, name string) {
 	t.Helper()
+	s.answerUDP(t, address, 1, []byte(name))
+}
+
+// answerUDP answers every datagram so many times.
+func (s *station) answerUDP(t *testing.T, address string, times int, answer []byte) {
+	t.Helper()
 	var socket net.PacketConn
 	var err error
 	s.do(func() { socket, err = net.ListenPacket("udp", address) })
@@ -80,7 +86,9 @@ func (s *station) serveUDP(t *testing.T, address, name string) {
 			if err != nil {
 				return
 			}
-			_, _ = socket.WriteTo([]byte(name), client)
+			for range times {
+				_, _ = socket.WriteTo(answer, client)
+			}
 		}
 	}()
 }

@@ -110,7 +110,7 @@ func (f *forgettingWeight) Execute(operations []ipvs.Operation) []error {
 
 // What the kernel would take without complaint although it cannot work, and plain nonsense: refused before it is sent.
 func TestNonsenseIsRefused(t *testing.T) {
-	for name, row := range map[string]struct {
+	rows := map[string]struct {
 		edit  func(*wire.VirtualServer)
 		words string
 	}{
@@ -136,35 +136,41 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"thresholds":            {func(v *wire.VirtualServer) { v.RealServers[0].LowerThreshold = 1 }, "lower threshold 1"},
 		"method":                {func(v *wire.VirtualServer) { v.RealServers[0].ForwardingMethod = "Teleporting" }, `forwarding method "Teleporting" is unknown`},
 		"real server twice":     {func(v *wire.VirtualServer) { v.RealServers = append(v.RealServers, v.RealServers[0]) }, "is listed twice"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := newDirector(t, fakeWorld(t.TempDir()))
-			before := virtualServer("203.0.113.10", 80, "192.0.2.21")
-			d.all(t, before)
+	}
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		before := virtualServer("203.0.113.10", 80, "192.0.2.21")
+		d.all(t, before)
+		for name, row := range rows {
 			bad := virtualServer("203.0.113.10", 80, "192.0.2.21")
 			row.edit(&bad)
 			answer := d.listed(t, list(bad))
 			if len(answer.Errors) != 1 || answer.Errors[0].Class != wire.ClassObject || !strings.Contains(answer.Errors[0].Message, row.words) || answer.Writes != 0 {
-				t.Errorf("answer %+v, wanted %q", answer, row.words)
+				t.Errorf("%s: answer %+v, wanted %q", name, answer, row.words)
 			}
 			if len(answer.Failed) != 1 || answer.Failed[0] != bad.Key {
-				t.Errorf("failed %v", answer.Failed)
+				t.Errorf("%s: failed %v", name, answer.Failed)
 			}
 			if kept := d.read(t); len(*kept.VirtualServers) != 1 || keyed(t, kept, before.Key).RealServers[0].RealServer != before.RealServers[0] {
-				t.Errorf("what stood was changed: %+v", kept)
+				t.Fatalf("%s: what stood was changed: %+v", name, kept)
 			}
-		})
-	}
+		}
+		w.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1")
+	})
 }
 
 func TestKeyListedTwice(t *testing.T) {
-	d := newDirector(t, fakeWorld(t.TempDir()))
-	web := virtualServer("203.0.113.10", 80, "192.0.2.21")
-	refused(t, d.listed(t, list(web, web)), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
-	refused(t, d.listed(t, list(web), web.Key), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
+	onEveryKernel(t, func(t *testing.T, w *world) {
+		d := newDirector(t, w)
+		web := virtualServer("203.0.113.10", 80, "192.0.2.21")
+		refused(t, d.listed(t, list(web, web)), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
+		refused(t, d.listed(t, list(web), web.Key), wire.ClassObject, "TCP 203.0.113.10:80", "listed more than once", web.Key)
+		w.ipvsadmShows(t)
+	})
 }
 
-// Callers at once, each with a session of its own: the lock makes them take turns, and nothing is lost.
+// Callers at once, each with a session of its own: the lock makes them take turns, and nothing is lost. (On a kernel processes do so:
+// TestKernelTwoShippedHelpersAtOnce. Threads of this one would have to be in the test's network namespace.)
 func TestCallersAtOnce(t *testing.T) {
 	d := newDirector(t, fakeWorld(t.TempDir()))
 	var group sync.WaitGroup

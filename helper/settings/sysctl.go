@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -87,7 +88,7 @@ func (f *FakeSysctls) Sysctl(name string) (string, error) {
 	return value, nil
 }
 
-// SetSysctl implements Sysctls. As the kernel it refuses text, and a switch that is neither on nor off.
+// SetSysctl implements Sysctls. As the kernel (ip_vs_ctl.c) it refuses text, and numbers that the parameter does not take.
 func (f *FakeSysctls) SetSysctl(name, value string) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -97,6 +98,36 @@ func (f *FakeSysctls) SetSysctl(name, value string) error {
 	if f.Unprivileged {
 		return unix.EACCES
 	}
+	if !takes(strings.TrimPrefix(name, SysctlPrefix), value) {
+		return unix.EINVAL
+	}
 	f.values[name] = value
 	return nil
+}
+
+// fakeMost are the greatest values of parameters that take none below 0.
+var fakeMost = map[string]int64{"drop_entry": 3, "drop_packet": 3, "secure_tcp": 3, "sync_retries": 3, "sync_version": 1}
+
+func takes(short, value string) bool {
+	var numbers []int64
+	for _, word := range strings.Fields(value) {
+		number, err := strconv.ParseInt(word, 10, 32)
+		if err != nil {
+			return false
+		}
+		numbers = append(numbers, number)
+	}
+	if len(numbers) == 0 {
+		return false
+	}
+	if most, limited := fakeMost[short]; limited {
+		return numbers[0] >= 0 && numbers[0] <= most
+	}
+	switch short {
+	case "sync_ports":
+		return numbers[0] > 0 && numbers[0]&(numbers[0]-1) == 0
+	case "sync_threshold":
+		return len(numbers) == 2 && numbers[0] >= 0 && numbers[1] >= 0 && (numbers[0] < numbers[1] || numbers[1] == 0)
+	}
+	return true
 }
