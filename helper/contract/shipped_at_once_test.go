@@ -42,8 +42,14 @@ func TestKernelTwoShippedHelpersAtOnce(t *testing.T) {
 			older.send(t, framed(t, before))
 			first = older.reply(t)
 		default:
-			older.send(t, framed(t, before))
-			newer.send(t, framed(t, after))
+			requests := [][]byte{framed(t, before), framed(t, after)}
+			if round%4 < 2 {
+				newer.send(t, requests[1])
+			}
+			older.send(t, requests[0])
+			if round%4 >= 2 {
+				newer.send(t, requests[1])
+			}
 			first, second = older.reply(t), newer.reply(t)
 		}
 		outcome := "finished before"
@@ -72,7 +78,9 @@ func TestKernelTwoShippedHelpersAtOnce(t *testing.T) {
 		where := fmt.Sprintf("round %d, the older one was %s", round, outcome)
 		f.here = f.other()
 		f.shows(t, where, after)
-		f.isAt(t, where, f.here)
+		if round%5 == 1 { // ipvsadm is the witness
+			f.isAt(t, where, f.here)
+		}
 		if t.Failed() {
 			return
 		}

@@ -102,15 +102,20 @@ func TestKernelConnectionCounts(t *testing.T) {
 	}
 }
 
-// A drain ends when its last connection has ended, long before its time is over. By direct routing the director sees the client's half only:
-// after a FIN the kernel keeps the connection for the time that is set here.
+// A drain ends when its last connection has ended, long before its time is over. The real server keeps its half: after one FIN the kernel
+// forgets the connection when the time is over that is set here, after both in two minutes (TIME_WAIT), which nobody can set.
 func TestKernelDrainEndsWithItsConnection(t *testing.T) {
 	kernelOnly(t)
 	s := trafficSite(t)
 	command(t, "ipvsadm", "--set", "900", "1", "120")
 	d := &draining{director: s.director, now: drainStart}
 	d.restart()
-	s.greet(t, "0.0.0.0:80")
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	s.answers(t, tcpListener("tcp4", "0.0.0.0:80"), func(connection net.Conn) {
+		fmt.Fprintln(connection, "welcome")
+		<-ended
+	})
 	web := virtualServer("203.0.113.10", 80, "192.0.2.21", "192.0.2.22")
 	web.DrainSeconds = 3600
 	d.listed(t, list(web))
@@ -136,7 +141,14 @@ func TestKernelDrainEndsWithItsConnection(t *testing.T) {
 	}
 	d.countsAgree(t, web.Key, "192.0.2.22")
 	d.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1", "-a -t 203.0.113.10:80 -r 192.0.2.22:80 -g -w 0")
-	_ = held["192.0.2.22"].Close()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(command(t, "ipvsadm", "-Lnc"), command(t, "ipvsadm", "-Ln", "--timeout"), command(t, "ipvsadm", "-Ln"))
+		}
+	})
+	if err := held["192.0.2.22"].(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
 	until(t, "the drain to end with its connection", func() bool { return d.settle(t) == 0 })
 	d.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1")
 	d.countsAgree(t, web.Key, "192.0.2.21")

@@ -101,8 +101,16 @@ func (f *FakeSysctls) SetSysctl(name, value string) error {
 	if !takes(strings.TrimPrefix(name, SysctlPrefix), value) {
 		return unix.EINVAL
 	}
+	if adapts(strings.TrimPrefix(name, SysctlPrefix)) && value == "2" {
+		value = "1" // memory is not low
+	}
 	f.values[name] = value
 	return nil
+}
+
+// adapts tells of parameters that go from 1 to 2 and back by themselves (update_defense_level).
+func adapts(short string) bool {
+	return short == "drop_entry" || short == "drop_packet" || short == "secure_tcp"
 }
 
 // fakeMost are the greatest values of parameters that take none below 0.
