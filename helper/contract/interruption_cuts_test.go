@@ -17,7 +17,7 @@ import (
 func TestKernelShippedHelperStreamCut(t *testing.T) {
 	kernelOnly(t)
 	f := newToAndFro(t)
-	f.pause = 100 * time.Millisecond // most of the processes that it looks at change nothing
+	f.pause = 200 * time.Millisecond // most of the processes that it looks at change nothing
 	stop := f.startReader(t)
 	boundaries := 0
 	for _, behind := range []place{behindNothing, behindGreeting, behindRequest, behindAnswer} {
@@ -59,7 +59,7 @@ func TestKernelShippedHelperStreamCut(t *testing.T) {
 		}
 	}
 	t.Logf("cut at %d boundaries of frames and %d bytes of requests", boundaries, cuts)
-	stop(cuts)
+	stop(2 * boundaries)
 }
 
 // place is where in a session the stream is cut, behind a frame.

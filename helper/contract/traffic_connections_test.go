@@ -102,35 +102,32 @@ func TestKernelConnectionCounts(t *testing.T) {
 	}
 }
 
-// A drain ends when its last connection has ended, long before its time is over. The real server keeps its half: after one FIN the kernel
-// forgets the connection when the time is over that is set here, after both in two minutes (TIME_WAIT), which nobody can set.
+// A drain ends when its last connection has ended, long before its time is over. The client keeps its half: after the real server's FIN the
+// kernel forgets the connection when the time is over that is set here, after both in two minutes (TIME_WAIT), which nobody can set.
 func TestKernelDrainEndsWithItsConnection(t *testing.T) {
 	kernelOnly(t)
 	s := trafficSite(t)
 	command(t, "ipvsadm", "--set", "900", "1", "120")
 	d := &draining{director: s.director, now: drainStart}
 	d.restart()
-	ended := make(chan struct{})
-	t.Cleanup(func() { close(ended) })
+	leave := map[string]chan struct{}{"192.0.2.21": make(chan struct{}), "192.0.2.22": make(chan struct{})}
 	s.answers(t, tcpListener("tcp4", "0.0.0.0:80"), func(connection net.Conn) {
-		fmt.Fprintln(connection, "welcome")
-		<-ended
+		host := netip.MustParseAddrPort(connection.LocalAddr().String()).Addr().String()
+		fmt.Fprintln(connection, host)
+		select {
+		case <-leave[host]:
+		case <-t.Context().Done():
+		}
 	})
 	web := virtualServer("203.0.113.10", 80, "192.0.2.21", "192.0.2.22")
-	web.DrainSeconds = 3600
+	web.DrainSeconds, web.RealServers[0].ForwardingMethod, web.RealServers[1].ForwardingMethod = 3600, "Masquerading", "Masquerading"
 	d.listed(t, list(web))
-	held := map[string]net.Conn{}
 	for range 2 { // one on each
-		connection, _ := s.hold(t, "198.51.100.2", "203.0.113.10:80")
+		connection, host := s.hold(t, "198.51.100.2", "203.0.113.10:80")
 		t.Cleanup(func() { _ = connection.Close() })
-		for _, host := range []string{"192.0.2.21", "192.0.2.22"} {
-			if held[host] == nil && d.connectionsOf(t, web.Key, host).active == 1 {
-				held[host] = connection
-			}
+		if counted := d.connectionsOf(t, web.Key, host); counted.active != 1 {
+			t.Fatalf("connected to %s: %+v", host, counted)
 		}
-	}
-	if len(held) != 2 {
-		t.Fatalf("wrr sent two connections to %d real servers", len(held))
 	}
 	left := web
 	left.RealServers = web.RealServers[:1]
@@ -140,17 +137,11 @@ func TestKernelDrainEndsWithItsConnection(t *testing.T) {
 		t.Error("it does not wait for the connection")
 	}
 	d.countsAgree(t, web.Key, "192.0.2.22")
-	d.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1", "-a -t 203.0.113.10:80 -r 192.0.2.22:80 -g -w 0")
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(command(t, "ipvsadm", "-Lnc"), command(t, "ipvsadm", "-Ln", "--timeout"), command(t, "ipvsadm", "-Ln"))
-		}
-	})
-	if err := held["192.0.2.22"].(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
+	stays := []string{"-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -m -w 1"}
+	d.ipvsadmShows(t, append([]string{"-a -t 203.0.113.10:80 -r 192.0.2.22:80 -m -w 0"}, stays...)...)
+	close(leave["192.0.2.22"])
 	until(t, "the drain to end with its connection", func() bool { return d.settle(t) == 0 })
-	d.ipvsadmShows(t, "-A -t 203.0.113.10:80 -s wrr", "-a -t 203.0.113.10:80 -r 192.0.2.21:80 -g -w 1")
+	d.ipvsadmShows(t, stays...)
 	d.countsAgree(t, web.Key, "192.0.2.21")
 }
 
