@@ -23,11 +23,13 @@ export type WireVirtualServer = WireKey & {
   readonly schedulerFlags?: readonly string[];
   readonly persistence?: { readonly timeoutSeconds: number; readonly prefixLength: number };
   readonly onePacket?: boolean;
+  readonly sourceRanges?: readonly string[];
+  readonly mssClamp?: number;
   readonly realServers: readonly WireRealServer[];
 };
 
 interface ApplyAnswer {
-  readonly errors: readonly { readonly class: string; readonly message: string }[];
+  readonly errors: readonly { readonly class: string; readonly object?: string; readonly message: string }[];
   readonly failed: readonly unknown[];
   readonly writes: number;
 }
@@ -66,16 +68,16 @@ export class ProgrammedDirector {
     return new ProgrammedDirector(machine);
   }
 
-  /** Makes this one virtual server as said; anything but success is an error. */
-  async apply(virtualServer: WireVirtualServer): Promise<void> {
-    const { errors, failed } = await this.tryApply(virtualServer);
+  /** Makes these virtual servers as said, in one request; anything but success is an error. */
+  async apply(...virtualServers: readonly WireVirtualServer[]): Promise<void> {
+    const { errors, failed } = await this.tryApply(...virtualServers);
     if (errors.length > 0 || failed.length > 0)
       throw new Error(`${this.machine.name} refuses: ${errors.map(({ message }) => message).join(' / ')}`);
   }
 
   /** The helper's answer, whatever it is. */
-  async tryApply(virtualServer: WireVirtualServer): Promise<ApplyAnswer> {
-    return await this.#request('listed', [complete(virtualServer)]);
+  async tryApply(...virtualServers: readonly WireVirtualServer[]): Promise<ApplyAnswer> {
+    return await this.#request('listed', virtualServers.map(complete));
   }
 
   /** Takes away all that was made. */

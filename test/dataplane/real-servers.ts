@@ -27,6 +27,11 @@ export function realServerHost(number: number, gateway: RealServerHost['gateway'
   return { name: `rs${number}`, v4: `192.0.2.${30 + number}`, v6: `2001:db8:2::${30 + number}`, gateway };
 }
 
+/** Address and port as one word. */
+export function endpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** Builds the program that answers; seconds the first time. */
 export async function buildAnswering(): Promise<void> {
   const build = ['-C', SOURCE, 'build', '-trimpath', '-ldflags', '-s -w', '-o', PROGRAM];
@@ -72,6 +77,19 @@ export async function addVip(namespace: string, vip: string): Promise<void> {
   const route = vip.includes('/');
   const words = route ? ['route', 'add', 'local', vip, 'dev', 'lo'] : ['address', 'add', vip, 'dev', 'lo'];
   await mustRun('ip', ['netns', 'exec', namespace, 'ip', family, ...words]);
+}
+
+/** Gives VIPs to a machine's lo. */
+export async function addVipsIn(machine: DirectorVm, vips: readonly string[]): Promise<void> {
+  await machine.read(vips.map((vip) => `ip address add ${hostPrefix(vip)} dev lo`).join(' && '));
+}
+
+export async function removeVipsIn(machine: DirectorVm, vips: readonly string[]): Promise<void> {
+  await machine.read(vips.map((vip) => `ip address delete ${hostPrefix(vip)} dev lo`).join(' && '));
+}
+
+function hostPrefix(address: string): string {
+  return `${address}/${address.includes(':') ? 128 : 32}`;
 }
 
 /** Starts the answering program in a namespace; returns when it listens on all endpoints (`tcp/[::]:80`, `udp/203.0.113.40:80`). */

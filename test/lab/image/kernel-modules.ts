@@ -27,8 +27,9 @@ export const DIRECTOR_MODULES: readonly RegExp[] = [
   /fou6?/,
   /(ip_|ip6_)?gre/,
   /sch_netem/,
-  // Real servers and clients of SCTP; a director needs none of it.
+  // Real servers: SCTP, and the end of a tunnel that brings IPv6 over IPv4. A director needs none of it.
   /sctp/,
+  /sit/,
 ];
 
 /** What a cluster node needs besides: kube-proxy in its three modes (iptables through nf_tables). */
