@@ -24,6 +24,10 @@ export interface Measurement {
   readonly each: number;
   /** TCP: leave the connections open. UDP: all datagrams of one source to one address from one port. */
   readonly hold?: boolean;
+  /** TCP: so many bytes are sent when the name has come, and have to come back. */
+  readonly echoBytes?: number;
+  /** A request without its answer (and echo) for so long has failed. 5,000 when left out. */
+  readonly patienceMs?: number;
 }
 
 /** One request and what came of it. */
@@ -35,7 +39,7 @@ export interface Reply {
   readonly error?: string;
 }
 
-const ANSWER_WITHIN_MS = 5_000;
+const PATIENCE_MS = 5_000;
 const held: { readonly answer: string; readonly socket: Socket }[] = [];
 
 async function measure(what: Measurement): Promise<Reply[]> {
@@ -64,14 +68,30 @@ function codeOf(error: Error): string {
 
 function byTcp(what: Measurement, host: string, source: string | undefined): Promise<string> {
   const socket = connect({ host, port: what.port, ...(source === undefined ? {} : { localAddress: source }) });
+  const patience = what.patienceMs ?? PATIENCE_MS;
   return new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_WITHIN_MS} ms`)), ANSWER_WITHIN_MS);
-    socket.setEncoding('utf8').once('data', (text: string) => {
+    let seen = 'no answer';
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(new Error(`${seen} within ${patience} ms`));
+    }, patience);
+    const done = (answer: string) => {
       clearTimeout(timer);
-      const answer = text.trim();
       if (what.hold === true) held.push({ answer, socket });
       else socket.destroy();
       resolve(answer);
+    };
+    socket.setEncoding('utf8').once('data', (text: string) => {
+      const answer = text.trim();
+      if (what.echoBytes === undefined) return done(answer);
+      const sent = Array.from({ length: what.echoBytes }, (_, i) => i % 10).join('');
+      let back = '';
+      socket.on('data', (more: string) => {
+        back += more;
+        seen = `${back.length} of ${sent.length} bytes back from ${answer}`;
+        if (back === sent) done(answer);
+      });
+      socket.write(sent);
     });
     socket.on('error', (error) => {
       clearTimeout(timer);
@@ -83,6 +103,7 @@ function byTcp(what: Measurement, host: string, source: string | undefined): Pro
 const datagramSockets = new Map<string, ReturnType<typeof createSocket>>();
 
 async function byUdp(what: Measurement, host: string, source: string | undefined): Promise<string> {
+  const patience = what.patienceMs ?? PATIENCE_MS;
   const flow = `${source} ${host} ${what.port}`;
   const kept = what.hold === true ? datagramSockets.get(flow) : undefined;
   const socket = kept ?? createSocket(isIPv6(host) ? 'udp6' : 'udp4');
@@ -95,7 +116,7 @@ async function byUdp(what: Measurement, host: string, source: string | undefined
   }
   try {
     return await new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_WITHIN_MS} ms`)), ANSWER_WITHIN_MS);
+      const timer = setTimeout(() => reject(new Error(`no answer within ${patience} ms`)), patience);
       socket.removeAllListeners('message').removeAllListeners('error');
       socket.once('message', (answer) => {
         clearTimeout(timer);

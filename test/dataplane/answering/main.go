@@ -2,7 +2,7 @@
 //
 //	answering NAME tcp/[::]:1000-1040 udp/203.0.113.40:80 ...
 //
-// Over TCP it sends the name as a line when a connection opens, and holds the connection until the client closes it. Over UDP each
+// Over TCP it sends the name as a line when a connection opens, and then sends back what it receives until the client closes. Over UDP each
 // datagram is answered with the name, from the address it was sent to: listen on the very address, not on all. It prints "ready" when it listens
 // everywhere, and ends with its first error.
 package main
@@ -72,7 +72,7 @@ func answerConnections(listener net.Listener, name string) {
 		go func() {
 			defer connection.Close()
 			if _, err := fmt.Fprintln(connection, name); err == nil {
-				_, _ = io.Copy(io.Discard, connection) // until the client closes, or is gone
+				_, _ = io.Copy(connection, connection) // until the client closes, or is gone
 			}
 		}()
 	}
