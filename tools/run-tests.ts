@@ -45,7 +45,15 @@ const suites: Record<string, () => Promise<Counts>> = {
       await mocha('node', lab('--nodes', '1', '--vm-nodes', '1', '--directors', '1'), ['test/lab/node/*.test.ts']),
     ]),
   kernel: async () => add(await Promise.all(KERNELS.map(kernelContract))),
-  dataplane: () => mocha('dataplane', ['test/lab/lab', 'run', '--nodes', '1', '--'], ['test/dataplane/**/*.test.ts']),
+  dataplane: async () =>
+    add([
+      await mocha('dataplane', lab('--nodes', '1'), ['test/dataplane/**/*.test.ts']),
+      // The scheduler that only the newer kernel has.
+      await mocha('twos', lab('--nodes', '1', '--kernel', '6.12'), [
+        '--grep=^each strategy .* twos:',
+        'test/dataplane/strategies.test.ts',
+      ]),
+    ]),
   // Every variant with every case, also those on emulated nodes, where a case takes one to three minutes: more than an hour.
   kubernetes: async () => {
     const all = { KUBERNETES_CASES: 'all' };

@@ -343,17 +343,40 @@ describe('each strategy spreads as its definition says', function () {
     near(counts, [150, 100, 50], 2);
   });
 
-  it('twos: the better of two at random, where the kernel has it', async () => {
+  it('twos: the better of two at random, where the kernel has it; else the refusal says what to do', async () => {
     const at = freshPort();
-    const { errors } = await first.tryApply(virtualServer(at, 'twos', [1, 1, 1]));
-    if (errors.length > 0) {
-      assert.match(errors[0]?.message ?? '', /cannot load scheduler twos: load its module/);
+    const answer = await first.tryApply(virtualServer(at, 'twos', [1, 1, 1]));
+    const module = await first.machine.read("find /lib/modules -name 'ip_vs_twos.ko*'");
+    if (module === '') {
+      const { errors, failed } = answer;
+      assert.deepEqual(
+        errors.map((error) => [error.class, error.object]),
+        [['permanent', `TCP ${VIP}:${at}`]],
+      );
+      assert.match(
+        errors[0]?.message ?? '',
+        /: the director's kernel cannot load scheduler twos: load its module \(modprobe ip_vs_twos\) or choose another scheduler$/,
+      );
+      assert.doesNotMatch(await first.machine.read('ipvsadm -Sn'), new RegExp(`${VIP}:${at} `));
+      assert.deepEqual(failed, [{ address: VIP, port: at, protocol: 'TCP' }]);
       return;
     }
+    assert.deepEqual(answer.errors, []);
     const { client, replies } = await Measuring.start(CLIENT, one(at, { hold: true }));
     await client.end();
     const counts = countByServer(replies, names);
     note('`twos`', '300 connections held', perServer(counts));
     near(counts, [100, 100, 100], 15);
   });
+
+  // Behind all others: mh hashes the real servers' port as well, and a port more before it would change what is measured of it.
+  for (const scheduler of ['sh', 'mh'] as const) {
+    it(`${scheduler}: by weight`, async () => {
+      const at = freshPort();
+      await first.apply(virtualServer(at, scheduler, [1, 1, 4], { schedulerFlags: [`${scheduler}-port`] }));
+      const counts = countByServer(await measure(CLIENT, one(at)), names);
+      note(`\`${scheduler}\`, ${scheduler}-port`, '300 connections of one client, weights 1/1/4', perServer(counts));
+      near(counts, [50, 50, 200], 40);
+    });
+  }
 });
