@@ -196,7 +196,7 @@ async function kernelContract(kernel: string): Promise<Counts> {
     '--kernel',
     kernel,
     '--timeout',
-    '1500',
+    '2100',
     '--file',
     '.build/contract.test:/contract.test',
     '--file',

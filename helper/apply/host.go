@@ -53,7 +53,7 @@ func (e *Engine) granted(j *job, desired settings.Desired) settings.Desired {
 		if err == nil {
 			continue
 		}
-		if seen, unread := e.Host.Sysctl(name); unread != nil || seen != value {
+		if seen, unread := e.Host.Sysctl(name); unread != nil || !settings.SameSysctl(name, seen, value) {
 			j.around.refuse(wire.ClassPolicy, settings.SysctlObject(name), err)
 		}
 		delete(desired.Sysctls, name)

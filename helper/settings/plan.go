@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +106,7 @@ func Observe(kernel Kernel, desired Desired) (Observed, []Problem, error) {
 func Plan(desired Desired, seen Observed) []Change {
 	var changes []Change
 	for _, name := range slices.Sorted(maps.Keys(desired.Sysctls)) {
-		if before, known := seen.Sysctls[name]; known && before != desired.Sysctls[name] {
+		if before, known := seen.Sysctls[name]; known && !SameSysctl(name, before, desired.Sysctls[name]) {
 			changes = append(changes, Change{Kind: SetSysctl, Name: name, Value: desired.Sysctls[name], Before: before})
 		}
 	}
@@ -126,6 +127,19 @@ func Plan(desired Desired, seen Observed) []Change {
 		}
 	}
 	return changes
+}
+
+// SameSysctl compares values. Of three parameters 1 and 2 are the same wish: the kernel makes 2 of 1 while memory is low, and 1 of 2 while it
+// is not (ip_vs_ctl.c, update_defense_level).
+func SameSysctl(name, a, b string) bool {
+	if adapts(strings.TrimPrefix(name, SysctlPrefix)) {
+		a, b = strings.Replace(a, "2", "1", 1), strings.Replace(b, "2", "1", 1)
+	}
+	return a == b
+}
+
+func adapts(short string) bool {
+	return short == "drop_entry" || short == "drop_packet" || short == "secure_tcp"
 }
 
 // sameDaemon compares what was asked for; what was left to the kernel is whatever it chose.

@@ -108,11 +108,6 @@ func (f *FakeSysctls) SetSysctl(name, value string) error {
 	return nil
 }
 
-// adapts tells of parameters that go from 1 to 2 and back by themselves (update_defense_level).
-func adapts(short string) bool {
-	return short == "drop_entry" || short == "drop_packet" || short == "secure_tcp"
-}
-
 // fakeMost are the greatest values of parameters that take none below 0.
 var fakeMost = map[string]int64{"drop_entry": 3, "drop_packet": 3, "secure_tcp": 3, "sync_retries": 3, "sync_version": 1}
 
