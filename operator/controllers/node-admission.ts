@@ -1,10 +1,20 @@
 import type { ClusterNode } from '../model/cluster-node.ts';
+import type { ServiceKey } from '../model/load-balanced-service.ts';
 import type { Clock } from './ports.ts';
 
+interface Settling {
+  readonly cancel: () => void;
+  /** Services that it serves meanwhile, for they had no other node. */
+  readonly serves: Set<ServiceKey>;
+}
+
+const NO_SERVICES: ReadonlySet<ServiceKey> = new Set();
+
 /**
- * Which nodes may become real servers. A node that joins shows up, and even calls itself Ready, before its kube-proxy can take packets for a
- * VIP; used at once it would refuse connections of every Service. So it waits until it has been Ready for a while. A node that has been admitted
- * stays so, whatever becomes of its readiness, and nodes that were there before us are admitted as they are.
+ * Which nodes may become real servers of any Service. A node that joins shows up, and even calls itself Ready, before its kube-proxy can take packets for a
+ * VIP; used at once it would refuse connections of every Service. So it settles until it has been Ready for a while, and is spared for
+ * all Services that have another node. One that has none uses it, and keeps it: its set does not shrink when another node has settled first. A
+ * node that has been admitted stays so, whatever becomes of its readiness, and nodes that were there before us are admitted as they are.
  */
 export class NodeAdmission {
   readonly #clock: Clock;
@@ -12,7 +22,7 @@ export class NodeAdmission {
   readonly #settleMs: number;
   readonly #onAdmitted: () => void;
   readonly #admitted = new Set<string>();
-  readonly #settling = new Map<string, () => void>();
+  readonly #settling = new Map<string, Settling>();
 
   constructor(clock: Clock, settleMs: number, onAdmitted: () => void) {
     this.#clock = clock;
@@ -35,11 +45,23 @@ export class NodeAdmission {
     for (const node of present.values()) this.#settle(node);
   }
 
-  /** Those of the nodes that may be used; all of them while none has been admitted, for then there is nothing to spare. */
-  usable(nodes: Iterable<ClusterNode>): readonly ClusterNode[] {
-    const all = [...nodes];
-    const admitted = all.filter(({ name }) => this.#admitted.has(name));
-    return admitted.length > 0 ? admitted : all;
+  /** The nodes, each that has not been admitted marked as settling. */
+  marked(nodes: Iterable<ClusterNode>): readonly ClusterNode[] {
+    return [...nodes].map((node) =>
+      this.#admitted.has(node.name)
+        ? node
+        : { ...node, settling: this.#settling.get(node.name)?.serves ?? NO_SERVICES },
+    );
+  }
+
+  /** Whether any node settles. */
+  get pending(): boolean {
+    return this.#settling.size > 0;
+  }
+
+  /** The Service uses these nodes: those that settle stay with it. */
+  keep(service: ServiceKey, nodes: Iterable<ClusterNode>): void {
+    for (const { name } of nodes) this.#settling.get(name)?.serves.add(service);
   }
 
   /** Ends all waiting. */
@@ -54,11 +76,11 @@ export class NodeAdmission {
       this.#admitted.add(name);
       this.#onAdmitted();
     });
-    this.#settling.set(name, cancel);
+    this.#settling.set(name, { cancel, serves: new Set() });
   }
 
   #cancel(name: string): void {
-    this.#settling.get(name)?.();
+    this.#settling.get(name)?.cancel();
     this.#settling.delete(name);
   }
 }

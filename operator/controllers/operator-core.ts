@@ -108,7 +108,8 @@ class OperatorCore implements Operator {
     const shared = { ...parts, fleet: this.#fleet, book: this.#book, tally: this.#tally, hosts: this.#hosts };
     this.#services = new ServiceController({
       ...shared,
-      nodes: () => this.#nodes.usable(parts.cluster.nodes()),
+      nodes: () => this.#nodes.marked(parts.cluster.nodes()),
+      admission: this.#nodes,
       deaths: this.#deaths,
       newEndpointMs,
       enqueue: (keys) => this.#addServices(keys),
@@ -197,7 +198,7 @@ class OperatorCore implements Operator {
     this.#begun = true;
     this.#nodes.begin(cluster.nodes());
     this.#deaths.observe(cluster.nodes());
-    this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
+    this.#nodeChanges.take(this.#validPools(), this.#nodes.marked(cluster.nodes()));
     this.#hosts.refresh();
     this.#book.setPools(this.#hosts.pools(), this.#unusablePools());
     this.#directors.createLanes();
@@ -223,11 +224,11 @@ class OperatorCore implements Operator {
   /** Only Services of pools whose nodes are others now; of those with externalTrafficPolicy Local only who has an endpoint on such a node. */
   #onNodes(): void {
     const { cluster } = this.#parts;
-    const changes = this.#nodeChanges.take(this.#validPools(), this.#nodes.usable(cluster.nodes()));
-    for (const [pool, nodes] of changes) {
+    const changes = this.#nodeChanges.take(this.#validPools(), this.#nodes.marked(cluster.nodes()));
+    for (const [pool, { nodes, ofServing }] of changes) {
       for (const key of this.#tally.servicesOf(pool)) {
         const local = cluster.service(key)?.externalTrafficPolicy === 'Local';
-        if (!local || [...nodes].some((node) => hasLocalEndpoint(node, cluster.endpoints(key))))
+        if (local ? [...nodes].some((node) => hasLocalEndpoint(node, cluster.endpoints(key))) : ofServing)
           this.#serviceQueue.addPatiently(key);
       }
     }

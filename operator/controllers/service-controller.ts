@@ -1,11 +1,13 @@
 import type { AddressBook, VipDecision } from '../core/address-book.ts';
 import type { NodeDeaths } from '../core/dead-nodes.ts';
+import { selectNodes } from '../core/select-nodes.ts';
 import { serviceStatus } from '../core/service-status.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import type { LoadBalancedService, ServiceKey } from '../model/load-balanced-service.ts';
 import { FINALIZER, SERVICE_CONDITION } from '../model/names.ts';
 import { AllocationRecords } from './allocation-records.ts';
 import type { DirectorFleet } from './director-fleet.ts';
+import type { NodeAdmission } from './node-admission.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type { PoolTally } from './pool-tally.ts';
 import type { Clock, Cluster, ClusterWriter, EventRecorder, Log, ServiceStatus } from './ports.ts';
@@ -23,6 +25,7 @@ export interface ServiceControllerOptions {
   readonly tally: PoolTally;
   /** Nodes that may be real servers. */
   readonly nodes: () => Iterable<ClusterNode>;
+  readonly admission: Pick<NodeAdmission, 'pending' | 'keep'>;
   /** Nodes that are dead. */
   readonly deaths: NodeDeaths;
   readonly clock: Clock;
@@ -78,7 +81,7 @@ export class ServiceController {
     const { cluster, book } = this.#options;
     const service = cluster.service(key);
     if (service?.wanted === true) {
-      if (service.finalizers.includes(FINALIZER) && book.addressesOf(key).length > 0) this.#placement.place(service);
+      if (service.finalizers.includes(FINALIZER) && book.addressesOf(key).length > 0) this.#place(service);
     } else if (this.#removal.isNeeded(key, service)) this.#removal.withdraw(key, service);
     this.#count(key);
   }
@@ -124,7 +127,7 @@ export class ServiceController {
     // The answer took time: the Service may have left, or another may have been made under its name.
     const current = this.#options.cluster.service(key);
     if (current?.wanted !== true || current.uid !== service.uid) return { kind: 'retry', cause: 'the Service changed' };
-    const placement = this.#placement.place(current);
+    const placement = this.#place(current);
     if (placement.assigned) book.releasePorts(key);
     if (placement.vacated) book.releaseLeaving(key, clock.now());
     this.#wake();
@@ -134,6 +137,15 @@ export class ServiceController {
     if (outcome.kind !== 'done') return outcome;
     const again = [record.correctInMs, placement.dueMs ?? 0].filter((milliseconds) => milliseconds > 0);
     return again.length > 0 ? { kind: 'retryAfter', milliseconds: Math.min(...again) } : outcome;
+  }
+
+  #place(service: LoadBalancedService): Placement {
+    const { admission, cluster, nodes } = this.#options;
+    const placement = this.#placement.place(service);
+    const { pool, assigned } = placement;
+    if (assigned && pool !== undefined && admission.pending)
+      admission.keep(service.key, selectNodes(nodes(), pool, service, cluster.endpoints(service.key)));
+    return placement;
   }
 
   /** The addresses of a Service; one whose wishes cannot be read keeps what it has and gets nothing new. */

@@ -2,7 +2,7 @@ import { rendezvous } from '../lib/rendezvous.ts';
 import type { AddressPool } from '../model/address-pool.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import { matchesSelector } from '../model/labels.ts';
-import type { LoadBalancedService, ServiceEndpoints } from '../model/load-balanced-service.ts';
+import type { LoadBalancedService, ServiceEndpoints, ServiceKey } from '../model/load-balanced-service.ts';
 import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL, OUT_OF_SERVICE_TAINT } from '../model/names.ts';
 
 /**
@@ -10,7 +10,8 @@ import { AUTOSCALER_DELETION_TAINT, EXCLUDE_NODE_LABEL, OUT_OF_SERVICE_TAINT } f
  * the pool's nodeSelector, and with externalTrafficPolicy Local only those with a ready local endpoint or, where none is
  * ready, a serving terminating one (kube-proxy forwards to it, KEP-1669). NotReady and cordoned nodes stay: their kube-proxy
  * may well be working, and leaving would break connections that live; one that a person has declared out of service goes. A new node joins when it has been Ready once: before,
- * its kube-proxy knows no Service yet, and clients sent there are refused. With nodeSubset each Service has its own choice of these.
+ * its kube-proxy knows no Service yet, and clients sent there are refused. While it settles it serves those that have nobody else. With nodeSubset
+ * each Service has its own choice of these.
  */
 export function selectNodes(
   nodes: Iterable<ClusterNode>,
@@ -20,8 +21,9 @@ export function selectNodes(
 ): readonly ClusterNode[] {
   const isLocal = service.externalTrafficPolicy === 'Local';
   const eligible = eligibleNodes(nodes, pool).filter(({ name }) => !isLocal || hasLocalEndpoint(name, endpoints));
+  const serving = servingNodes(eligible, service.key);
   const { nodeSubset = Number.POSITIVE_INFINITY } = pool.balancing;
-  return [...rendezvous(service.key, eligible, nodeSubset, ({ name }) => name)].sort((a, b) =>
+  return [...rendezvous(service.key, serving, nodeSubset, ({ name }) => name)].sort((a, b) =>
     a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
   );
 }
@@ -33,6 +35,14 @@ export function eligibleNodes(nodes: Iterable<ClusterNode>, pool: AddressPool): 
       takesExternalTraffic(node) &&
       (pool.nodeSelector === undefined || matchesSelector(node.labels, pool.nodeSelector)),
   );
+}
+
+/** Of eligible nodes those that need not settle, or serve the Service already; all of them when there are none: then nobody can stand in. */
+export function servingNodes(eligible: readonly ClusterNode[], service?: ServiceKey): readonly ClusterNode[] {
+  const settled = eligible.filter(
+    ({ settling }) => settling === undefined || (service !== undefined && settling.has(service)),
+  );
+  return settled.length > 0 ? settled : eligible;
 }
 
 /** Whether traffic for a Service with externalTrafficPolicy Local may be sent to the node. */

@@ -1,6 +1,7 @@
 import type { CidrRange } from './cidr-range.ts';
 import type { IpAddress } from './ip-address.ts';
 import type { LabelSet } from './labels.ts';
+import type { ServiceKey } from './load-balanced-service.ts';
 
 /** A Node as far as a load balancer cares. */
 export interface ClusterNode {
@@ -20,4 +21,6 @@ export interface ClusterNode {
   readonly externalIPs: readonly IpAddress[];
   /** spec.podCIDRs: the addresses of its pods. */
   readonly podRanges: readonly CidrRange[];
+  /** Its kube-proxy may not know all Services yet: it serves only those that have no other node. In here: the ones it serves already. */
+  readonly settling?: ReadonlySet<ServiceKey>;
 }

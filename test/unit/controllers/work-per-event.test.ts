@@ -109,6 +109,19 @@ describe('The work for one event', () => {
     await world.run();
     assert.equal(world.serviceReads, before, 'the label matters to a pool without Services only');
   });
+
+  it('is a glance at each Service while a new node settles that nobody needs', async () => {
+    world = await siteWith(100);
+    world.api.putEndpoints(serviceKey('default', 'service-1'), { 'node-1': 1 });
+    world.api.putService(publishedService(1, { externalTrafficPolicy: 'Local' }));
+    await world.run();
+    const before = world.serviceReads;
+    world.api.putNode(aNode({ name: 'node-3', internalIPs: ['192.0.2.23'] }));
+    await world.run(5_000);
+    assert.ok(world.serviceReads - before <= 101, 'each is asked for its policy, and no more');
+    await world.run(6_000);
+    assert.ok(world.serviceReads - before > 200, 'the others were looked at when it had settled');
+  });
 });
 
 async function siteWith(size: number, pools = [] as ReturnType<typeof aPool>[]): Promise<World> {
