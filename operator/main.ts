@@ -129,6 +129,10 @@ class IpvsOperator extends SafeOperator {
       }),
       leadership,
       metrics: this.#metrics,
+      onFatal: (error) =>
+        this.#inTurn(() => {
+          throw error;
+        }),
       serviceWorkers: limits.serviceWorkers,
       neverAssign,
       adoptIngress,

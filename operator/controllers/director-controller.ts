@@ -58,6 +58,8 @@ export class DirectorController {
   readonly #options: DirectorControllerOptions;
   readonly #pacer: StatusPacer;
   readonly #told = new Map<string, string>();
+  /** Lanes that had been filled and were started then. */
+  readonly #started = new WeakSet<DirectorLane>();
   readonly #stopping = new Set<Promise<void>>();
 
   constructor(options: DirectorControllerOptions) {
@@ -71,7 +73,7 @@ export class DirectorController {
   }
 
   startLanes(): void {
-    for (const { lane } of this.#options.fleet.members()) lane.start();
+    for (const { lane } of this.#options.fleet.members()) this.#start(lane);
   }
 
   /** Closes all sessions; resolves when no lane runs any more. */
@@ -86,22 +88,30 @@ export class DirectorController {
     const before = fleet.member(name);
     if (director === undefined || (before !== undefined && isAnother(before.director, director))) this.#remove(name);
     if (director === undefined) return DONE;
-    const known = fleet.member(name);
-    this.#adjustLane(name, director);
-    if (known === undefined) {
+    const known = fleet.member(name)?.director;
+    const lane = this.#adjustLane(name, director);
+    // Not whether it is known: a lane that could not be filled is known too.
+    const isNew = !this.#started.has(lane);
+    if (isNew) {
       await this.#options.fill();
-      fleet.member(name)?.lane.start();
+      this.#start(lane);
     }
-    if (selectionPrint(known?.director) !== selectionPrint(director))
-      this.#options.onMembership(known?.director, director);
+    const counted = isNew ? undefined : known;
+    if (selectionPrint(counted) !== selectionPrint(director)) this.#options.onMembership(counted, director);
     return this.#writeStatus(name, director);
   }
 
-  #adjustLane(name: string, director: Parsed<Director>): void {
+  #start(lane: DirectorLane): void {
+    this.#started.add(lane);
+    lane.start();
+  }
+
+  #adjustLane(name: string, director: Parsed<Director>): DirectorLane {
     const { fleet } = this.#options;
     const lane = fleet.member(name)?.lane ?? this.#newLane(name);
     fleet.set(name, { lane, director });
     lane.configure(this.#specOf(name, director));
+    return lane;
   }
 
   #specOf(name: string, director: Parsed<Director>): LaneSpec {

@@ -50,6 +50,8 @@ export interface OperatorParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: ControllerMetrics;
+  /** The controllers cannot begin: ends the process, so that another takes over. */
+  readonly onFatal: (error: unknown) => void;
   /** Services worked on at the same time; each waits for the API server most of its time. */
   readonly serviceWorkers?: number;
   /** Services that show an address of a pool, written by another implementation, keep it when they may have it. */
@@ -145,7 +147,7 @@ class OperatorCore implements Operator {
 
   onClusterEvent(event: ClusterEvent): void {
     if (!this.#begun) {
-      if (this.#parts.cluster.synced()) this.#begin();
+      if (this.#parts.cluster.synced()) this.#beginOrEnd();
       return;
     }
     switch (event.kind) {
@@ -189,13 +191,23 @@ class OperatorCore implements Operator {
     await Promise.all([queues, this.#directors.stop()]);
   }
 
+  /** An operator that has begun by half would keep the Lease and do nothing. */
+  #beginOrEnd(): void {
+    this.#begun = true;
+    try {
+      this.#begin();
+    } catch (error) {
+      this.#parts.log.error('the controllers cannot begin; the process ends, so that another takes over', { error });
+      this.#parts.onFatal(error);
+    }
+  }
+
   /**
    * The order that keeps a start harmless: pools, lanes (not started), what Services already have into the lanes, and only then sessions
    * with directors and anything new.
    */
   #begin(): void {
     const { cluster, log } = this.#parts;
-    this.#begun = true;
     this.#nodes.begin(cluster.nodes());
     this.#deaths.observe(cluster.nodes());
     this.#nodeChanges.take(this.#validPools(), this.#nodes.marked(cluster.nodes()));

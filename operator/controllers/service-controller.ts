@@ -76,13 +76,23 @@ export class ServiceController {
     for (const service of services) this.place(service.key);
   }
 
-  /** Spreads a Service over the lanes again, in memory only: for a lane that is new or that may concern it. */
+  /**
+   * Spreads a Service over the lanes again, in memory only: for a lane that is new or that may concern it. One that this fails for holds up no
+   * other: what it has on the directors stays as it is until it has been tried again.
+   */
   place(key: ServiceKey): void {
-    const { cluster, book } = this.#options;
+    const { cluster, log, enqueue } = this.#options;
     const service = cluster.service(key);
-    if (service?.wanted === true) {
-      if (service.finalizers.includes(FINALIZER) && book.addressesOf(key).length > 0) this.#place(service);
-    } else if (this.#removal.isNeeded(key, service)) this.#removal.withdraw(key, service);
+    try {
+      this.#spread(key, service);
+    } catch (error) {
+      log.error('a Service could not be placed; its virtual servers stay as they are, and it is tried again', {
+        service: key,
+        error,
+      });
+      this.#removal.freeze(key, service);
+      enqueue([key]);
+    }
     this.#count(key);
   }
 
@@ -137,6 +147,13 @@ export class ServiceController {
     if (outcome.kind !== 'done') return outcome;
     const again = [record.correctInMs, placement.dueMs ?? 0].filter((milliseconds) => milliseconds > 0);
     return again.length > 0 ? { kind: 'retryAfter', milliseconds: Math.min(...again) } : outcome;
+  }
+
+  #spread(key: ServiceKey, service: LoadBalancedService | undefined): void {
+    if (service?.wanted === true) {
+      const { finalizers } = service;
+      if (finalizers.includes(FINALIZER) && this.#options.book.addressesOf(key).length > 0) this.#place(service);
+    } else if (this.#removal.isNeeded(key, service)) this.#removal.withdraw(key, service);
   }
 
   #place(service: LoadBalancedService): Placement {

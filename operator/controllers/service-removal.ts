@@ -72,10 +72,7 @@ export class ServiceRemoval {
   /** Takes the Service off the directors, in memory. @returns those that may still hold something. */
   withdraw(key: ServiceKey, service: LoadBalancedService | undefined): readonly Remaining[] {
     const { book, cluster, placement } = this.#options;
-    const recorded = service?.finalizers.includes(FINALIZER) === true ? (service.record?.addresses ?? []) : [];
-    // What the record names may be another Service's: only what the book calls ours, or nobody's, may go.
-    const ours = recorded.filter((address) => book.users(address).every((user) => user === key));
-    const addresses = [...new Set([...book.addressesOf(key), ...book.leavingOf(key), ...ours])];
+    const addresses = this.#addressesOf(key, service);
     const poolName = book.poolOf(key);
     const pool = poolName === undefined ? undefined : cluster.pool(poolName);
     if (pool?.ok === true && pool.value.paused) {
@@ -87,9 +84,22 @@ export class ServiceRemoval {
     return placement.withdraw(key, addresses);
   }
 
+  /** Leaves everything that the Service may have on the directors as it is, until it is placed or withdrawn. */
+  freeze(key: ServiceKey, service: LoadBalancedService | undefined): void {
+    this.#options.placement.freeze(key, this.#addressesOf(key, service));
+  }
+
   /** The Service is wanted again, or nothing of it is left. */
   forget(key: ServiceKey): void {
     this.#said.delete(key);
+  }
+
+  #addressesOf(key: ServiceKey, service: LoadBalancedService | undefined): readonly IpAddress[] {
+    const { book } = this.#options;
+    const recorded = service?.finalizers.includes(FINALIZER) === true ? (service.record?.addresses ?? []) : [];
+    // What the record names may be another Service's: only what the book calls ours, or nobody's, may go.
+    const ours = recorded.filter((address) => book.users(address).every((user) => user === key));
+    return [...new Set([...book.addressesOf(key), ...book.leavingOf(key), ...ours])];
   }
 
   /** Removes our marks from the object: status, finalizers and annotations. */

@@ -71,6 +71,8 @@ export class World {
   readonly log = new FakeLog();
   readonly lease = new FakeLease();
   readonly hosts = new Map<string, FakeDirector>();
+  /** Why the operator would have ended its process. */
+  readonly fatal: unknown[] = [];
   readonly #answerDelayMs: number;
   readonly #kubeProxy: KubeProxyDelays | undefined;
   #process: { readonly operator: Operator; readonly cluster: FakeCluster; readonly life: ProcessLife } | undefined;
@@ -137,6 +139,7 @@ export class World {
       clock: life.clock(this.clock),
       log,
       metrics: NO_METRICS,
+      onFatal: (error) => this.fatal.push(error),
       ...(this.#kubeProxy && { kubeProxy: this.#kubeProxy }),
     });
     this.#process = { operator, cluster, life };
