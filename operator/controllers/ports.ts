@@ -73,8 +73,11 @@ export type ClusterEvent =
 
 /** The answer of a write to the API server. `conflict`: the object changed meanwhile, read again; `gone`: it no longer exists. */
 export type WriteResult =
-  /** `otherWriter`: the field manager that had also written to the status of a Service, as far as the API server knows. */
-  | { readonly kind: 'written'; readonly otherWriter?: string }
+  /**
+   * `otherWriter`: the field manager that had also written to the status of a Service, as far as the API server knows. `between`: the
+   * version of the object that stood for a moment, where it took two writes.
+   */
+  | { readonly kind: 'written'; readonly otherWriter?: string; readonly between?: string }
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'conflict' }
   | { readonly kind: 'gone' }

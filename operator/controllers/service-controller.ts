@@ -219,7 +219,6 @@ export class ServiceController {
       return DONE;
     }
     const pool = book.poolOf(key);
-    this.#placement.forget(key);
     this.#forget(key);
     book.release(key, clock.now());
     this.#wake();
@@ -241,6 +240,7 @@ export class ServiceController {
   }
 
   #forget(key: ServiceKey): void {
+    this.#placement.forget(key);
     this.#unsettled.delete(key);
     this.#statuses.forget(key);
     this.#records.forget(key);

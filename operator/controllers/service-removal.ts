@@ -39,8 +39,8 @@ export class ServiceRemoval {
   readonly #options: ServiceRemovalOptions;
   /** What was said last about a removal that waits. */
   readonly #said = new Map<ServiceKey, string>();
-  /** The version of each Service from which our marks were removed, until the watch shows a later one. */
-  readonly #released = new Map<ServiceKey, string>();
+  /** Versions of each Service that show our finalizer although it has been removed since: the watch may still be at one of them. */
+  readonly #outdated = new Map<ServiceKey, readonly string[]>();
 
   constructor(options: ServiceRemovalOptions) {
     this.#options = options;
@@ -49,8 +49,8 @@ export class ServiceRemoval {
   /** Whether a Service that is not wanted still has something of ours. */
   isNeeded(key: ServiceKey, service: LoadBalancedService | undefined): boolean {
     const { book, fleet } = this.#options;
-    if (service === undefined) this.#released.delete(key);
-    else if (service.finalizers.includes(FINALIZER) && this.#released.get(key) !== service.resourceVersion) return true;
+    if (service === undefined) this.#outdated.delete(key);
+    else if (service.finalizers.includes(FINALIZER) && !this.#isOutdated(service)) return true;
     if (book.addressesOf(key).length > 0 || book.leavingOf(key).length > 0) return true;
     return [...fleet.members()].some(({ lane }) => lane.has(key));
   }
@@ -94,6 +94,10 @@ export class ServiceRemoval {
     this.#said.delete(key);
   }
 
+  #isOutdated({ key, resourceVersion }: LoadBalancedService): boolean {
+    return this.#outdated.get(key)?.includes(resourceVersion) === true;
+  }
+
   #addressesOf(key: ServiceKey, service: LoadBalancedService | undefined): readonly IpAddress[] {
     const { book } = this.#options;
     const recorded = service?.finalizers.includes(FINALIZER) === true ? (service.record?.addresses ?? []) : [];
@@ -111,7 +115,8 @@ export class ServiceRemoval {
     const released = await writer.releaseService(service);
     const outcome = outcomeOfWrite(released, 'remove our finalizer');
     if (outcome.kind !== 'done') return outcome;
-    this.#released.set(key, service.resourceVersion);
+    const between = released.kind === 'written' ? released.between : undefined;
+    this.#outdated.set(key, [service.resourceVersion, ...(between === undefined ? [] : [between])]);
     if (released.kind === 'gone') return DONE;
     const message = whatBecomesOf(addresses, key, book);
     events.record(referenceTo(service), 'Normal', 'DeletedLoadBalancer', message);

@@ -79,7 +79,8 @@ class ComparingWriter implements ClusterWriter {
     ) {
       return read === service ? { kind: 'unchanged' } : { kind: 'written' };
     }
-    return this.#patchMetadata(service, read, others, undefined);
+    const result = await this.#patchMetadata(service, read, others, undefined);
+    return result.kind === 'written' && read !== service ? { ...result, between: read.resourceVersion } : result;
   }
 
   async writeServiceStatus(service: LoadBalancedService, status: ServiceStatus): Promise<WriteResult> {

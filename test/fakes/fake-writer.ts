@@ -50,13 +50,12 @@ export class FakeWriter implements ClusterWriter {
 
   releaseService(service: LoadBalancedService): Promise<WriteResult> {
     const finalizers = service.finalizers.filter((name) => name !== FINALIZER && name !== CORE_FINALIZER);
-    return this.#writeService('release', service, true, {
-      finalizers,
-      allocatedFromPool: undefined,
-      record: undefined,
-      ingress: [],
-      conditions: [],
-    });
+    const marks = { finalizers, allocatedFromPool: undefined, record: undefined };
+    const status = { ingress: [], conditions: [] };
+    // Of an object that lives on the status is written first, and the object seen in between.
+    const lives = !service.deleting || finalizers.length > 0;
+    const first = lives && !Object.entries(status).every(([field]) => same(service[field as keyof typeof status], []));
+    return this.#writeService('release', service, true, { ...marks, ...status }, first ? status : undefined);
   }
 
   async writeServiceStatus(service: LoadBalancedService, { ingress, conditions }: ServiceStatus): Promise<WriteResult> {
@@ -91,6 +90,7 @@ export class FakeWriter implements ClusterWriter {
     service: LoadBalancedService,
     guarded: boolean,
     change: ServiceChange,
+    first?: ServiceChange,
   ): Promise<WriteResult> {
     await Promise.resolve();
     const stored = this.#api.services.get(service.key);
@@ -99,9 +99,13 @@ export class FakeWriter implements ClusterWriter {
     if (Object.entries(change).every(([field, value]) => same(stored[field as keyof LoadBalancedService], value))) {
       return { kind: 'unchanged' };
     }
-    return this.#carryOut({ verb, object: service.key }, () => {
+    let between: string | undefined;
+    const result = this.#carryOut({ verb, object: service.key }, () => {
+      if (first !== undefined) this.#api.changeService(service.key, first);
+      if (first !== undefined) between = this.#api.services.get(service.key)?.resourceVersion;
       this.#api.changeService(service.key, change);
     });
+    return result.kind === 'written' && between !== undefined ? { ...result, between } : result;
   }
 
   async #writeStatus<Status>(

@@ -175,7 +175,21 @@ describe('writing to Services of a real API server', function () {
     await patchStatus('release', { conditions: [foreignCondition] });
     await writer().claimService(await read('release'), RECORD);
     await writer().writeServiceStatus(await read('release'), { ingress: [VIP], conditions: [PROGRAMMED] });
-    assert.deepEqual(await writer().releaseService(await read('release')), written);
+    const seen: string[] = [];
+    const noting: ApiClient = {
+      ...api,
+      patch: async (...of) => {
+        const answer = await api.patch(...of);
+        if (answer.ok) seen.push((answer.body as KubeObject).metadata.resourceVersion);
+        return answer;
+      },
+    };
+    const service = await read('release');
+    const released = await createClusterWriter({ api: noting, clock, log: new FakeLog(), cache }).releaseService(
+      service,
+    );
+    assert.equal(seen.length, 2);
+    assert.deepEqual(released, { kind: 'written', between: seen[0] }, 'the version between the two writes is told');
     const { metadata } = await raw('release');
     assert.deepEqual(metadata.finalizers, ['example.com/other']);
     assert.equal(metadata.annotations, undefined);

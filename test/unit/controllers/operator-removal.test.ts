@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { FINALIZER } from '../../../operator/model/names.ts';
+import { at } from '../../builders/a-lane-world.ts';
 import { aService } from '../../builders/a-service.ts';
 import { World } from '../../builders/a-world.ts';
 
 const WEB = serviceKey('default', 'web');
+const RECORD = { pool: 'web', addresses: ['203.0.113.10' as IpAddress] };
 
 describe('The operator, for a Service that goes,', () => {
   let world: World;
@@ -90,5 +93,53 @@ describe('The operator, for a Service that goes,', () => {
     world.api.changeService(WEB, { finalizers: [], deleting: true });
     await world.run();
     assert.deepEqual(world.tables(), [[], []]);
+  });
+
+  describe('and lives on with a finalizer of somebody else,', () => {
+    /** Virtual servers of nobody, at the address that the Service had. */
+    const leaveSomeBehind = () => {
+      const { table } = world.host('lb-1');
+      const virtualServers = Array.from({ length: 8 }, (_, index) => at('203.0.113.10', 1_000 + index));
+      const { epoch, generation } = table;
+      table.apply({ epoch, generation, dryRun: false, scope: 'listed', interface: 'lo', virtualServers, absent: [] });
+      world.host('lb-1').dropSessions();
+    };
+    const deleteInForeground = () => {
+      world.api.changeService(WEB, { finalizers: [...world.service(WEB).finalizers, 'foregroundDeletion'] });
+      world.api.deleteService(WEB);
+    };
+
+    it('takes it back once, although it is seen between the two writes', async () => {
+      world.start(50);
+      await world.run();
+      world.api.putService(aService());
+      await world.run();
+      deleteInForeground();
+      await world.run();
+      assert.deepEqual(world.service(WEB).finalizers, ['foregroundDeletion']);
+      assert.deepEqual(world.writesTo(WEB).slice(2), ['release']);
+      assert.deepEqual(
+        world.log.lines.flatMap(({ fields }) => (fields.key === WEB ? [fields.cause] : [])),
+        [],
+        'nothing is tried again',
+      );
+      leaveSomeBehind();
+      await world.run(70_000);
+      assert.equal(world.tableOf('lb-1').length, 8, 'its departure explains nothing any more');
+    });
+
+    it('does so again when our finalizer comes back, and forgets it when another takes that off', async () => {
+      await world.serve('web');
+      deleteInForeground();
+      await world.run();
+      world.writer.fault = ({ verb }) => (verb === 'release' ? 'conflict' : undefined);
+      world.api.changeService(WEB, { finalizers: ['foregroundDeletion', FINALIZER], record: RECORD });
+      await world.run();
+      world.api.changeService(WEB, { finalizers: ['foregroundDeletion'], record: undefined });
+      await world.run(60_000);
+      leaveSomeBehind();
+      await world.run(70_000);
+      assert.equal(world.tableOf('lb-1').length, 8, 'its departure explains nothing any more');
+    });
   });
 });
