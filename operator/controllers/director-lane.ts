@@ -104,12 +104,18 @@ export class DirectorLane {
 
   /**
    * Whether a Service may have addresses here that it has not had before: nothing else is left at them. What is left is removed, and the
-   * listener told. A director in trouble is not waited for; one that is being connected for the first time is.
+   * listener told. A director in trouble cannot be asked and is not waited for: it removes what is left when it takes the Service up. One
+   * that is being connected for the first time is waited for.
    */
   offers(service: ServiceKey, addresses: readonly IpAddress[]): boolean {
     const offered = this.#table.offers(service, addresses);
     if (offered === false) this.#wake.raise();
-    return offered ?? !this.#state.undecided;
+    return offered === true || this.#state.trouble !== undefined || (offered === undefined && this.#state.ready);
+  }
+
+  /** What keeps it from offering these addresses, in words; undefined when it holds nothing there as far as known. */
+  leftAt(addresses: readonly IpAddress[]): string | undefined {
+    return this.#table.leftAt(addresses);
   }
 
   /** Forgets a withdrawn Service whose absence has been acted on. */

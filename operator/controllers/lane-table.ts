@@ -1,3 +1,4 @@
+import { listInWords } from '../lib/list-in-words.ts';
 import type { IpAddress } from '../model/ip-address.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
 import {
@@ -80,6 +81,15 @@ export class LaneTable {
     for (const address of addresses) this.#entries.clear(address);
     this.#expecting.add(service);
     return false;
+  }
+
+  /** What is in the way at these addresses, and why it is not removed where the director refuses that; undefined when nothing is. */
+  leftAt(addresses: readonly IpAddress[]): string | undefined {
+    const left = addresses.flatMap((each) => [...this.#entries.at(each)].filter((entry) => this.#isInTheWay(entry)));
+    if (left.length === 0) return undefined;
+    const names = listInWords(left.map(({ text }) => text).sort(), 3);
+    const cause = left.find(({ failure }) => failure !== undefined)?.failure?.message;
+    return cause === undefined ? names : `${names} (${cause})`;
   }
 
   /** Why the virtual servers of a withdrawn Service cannot be removed, or undefined. */
@@ -168,15 +178,14 @@ export class LaneTable {
 
   /**
    * Takes what is to be sent, up to the weight (virtual servers plus real servers), and leaves out what must not be touched: first what is not
-   * on the director yet, for somebody waits for it. The caller gives it back with {@link confirm} or {@link giveBack}.
+   * on the director yet, for somebody waits for it, and never before what is to be removed at its address. The caller gives it back with
+   * {@link confirm} or {@link giveBack}.
    */
   takeDirty(maxWeight: number): Batch {
     const virtualServers: VirtualServer[] = [];
     const absent: VirtualServerKey[] = [];
     let weight = 0;
-    const dirty = [...this.#entries.dirty];
-    const isNew = ({ written }: LaneEntry) => written === undefined;
-    for (const entry of [...dirty.filter(isNew), ...dirty.filter((known) => !isNew(known))]) {
+    for (const entry of this.#inOrder()) {
       if (weight >= maxWeight) break;
       this.#entries.unmarkDirty(entry);
       if (this.intents.isFrozen(entry)) continue;
@@ -188,6 +197,20 @@ export class LaneTable {
       virtualServers: virtualServers.sort(compareVirtualServerKeys),
       absent: absent.sort(compareVirtualServerKeys),
     };
+  }
+
+  /** What is to be sent, in the order of {@link takeDirty}. */
+  #inOrder(): Iterable<LaneEntry> {
+    const { dirty } = this.#entries;
+    const order = new Set<LaneEntry>();
+    for (const entry of dirty) {
+      if (entry.written !== undefined) continue;
+      for (const other of this.#entries.at(entry.key.address))
+        if (isLeftover(other) && dirty.has(other)) order.add(other);
+      order.add(entry);
+    }
+    for (const entry of dirty) order.add(entry);
+    return order;
   }
 
   /** To be called before sending: from now on the director may hold these, whatever becomes of the answer. */
@@ -254,10 +277,13 @@ export class LaneTable {
 
   #isVacant(addresses: Iterable<IpAddress>): boolean {
     for (const address of addresses) {
-      for (const entry of this.#entries.at(address))
-        if (isLeftover(entry) && !this.intents.isFrozenBeside(entry)) return false;
+      for (const entry of this.#entries.at(address)) if (this.#isInTheWay(entry)) return false;
     }
     return true;
+  }
+
+  #isInTheWay(entry: LaneEntry): boolean {
+    return isLeftover(entry) && !this.intents.isFrozenBeside(entry);
   }
 
   #isServed(address: IpAddress): boolean {

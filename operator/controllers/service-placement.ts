@@ -109,10 +109,13 @@ export class ServicePlacement {
     const already = ({ lane }: FleetMember) => virtualServers.filter(({ address }) => lane.serves(key, address));
     const selected = members.filter(({ director }) => isSelected(director, pool));
     const unpublished = addresses.filter((address) => !isPublished(address));
-    if (unpublished.length > 0 && !members.every(({ lane }) => lane.offers(key, unpublished))) {
-      // A process before us may have given these addresses to another Service and not lived to publish them.
+    // A process before us may have given these addresses to another Service and not lived to publish them.
+    const occupied = unpublished.length === 0 ? [] : members.filter(({ lane }) => !lane.offers(key, unpublished));
+    if (occupied.length > 0) {
       const directors = selected.map((member) => ({ ...confirmationOf(member, key), state: 'Pending' as const }));
-      return { pool, directors, problems, portProblems, notes, undecided: true, ...NOT_YET };
+      const left = occupied.flatMap(({ lane }) => occupation(lane.name, lane.leftAt(unpublished)));
+      const undecided = [...occupied, ...selected].some(isUndecided);
+      return { pool, directors, problems, portProblems, notes: [...notes, ...left], undecided, ...NOT_YET };
     }
     const used = (member: FleetMember) => isSelected(member.director, pool) && !isDrained(member);
     const chosen = members.filter(used);
@@ -217,6 +220,12 @@ const NOT_YET = { assigned: false, vacated: false } as const;
 function unusablePool(name: string, exists: boolean): string {
   const cause = exists ? 'cannot be read: see its status' : 'does not exist any more';
   return `LoadBalancerPool ${name} ${cause}. Nothing of this Service is changed on the directors until the pool is back.`;
+}
+
+/** Why the address is not used yet. */
+function occupation(director: string, left: string | undefined): readonly string[] {
+  if (left === undefined) return [];
+  return [`The address is used as soon as director ${director} has removed what is left there: ${left}.`];
 }
 
 function isDrained({ director }: FleetMember): boolean {

@@ -27,6 +27,19 @@ describe('LaneTable', () => {
     assert.equal(table.takeDirty(1_000).virtualServers.length, 17);
   });
 
+  it('adds nothing at an address before what is to be removed there', () => {
+    const table = new LaneTable();
+    table.learn([]);
+    table.intents.assign(keyOf(1), [serverOf(1)], []);
+    const before = table.takeDirty(1_000);
+    table.sending(before);
+    table.confirm(before, new Map());
+    table.intents.assign(keyOf(2), [{ ...serverOf(1), port: 81 }], []);
+    table.intents.withdraw(keyOf(1), []);
+    const { absent, virtualServers } = table.takeDirty(3);
+    assert.deepEqual([absent.map(({ port }) => port), virtualServers.map(({ port }) => port)], [[80], [81]]);
+  });
+
   it('names after an answer only the Services at its addresses, and once all that leave when the keys have been read', () => {
     const table = new LaneTable();
     for (let index = 1; index <= 20; index += 1) table.intents.withdraw(keyOf(index), [serverOf(index).address]);

@@ -99,6 +99,59 @@ describe('Services that share an address', () => {
     assert.match(world.condition(keyOf('a'), 'AddressAssigned') ?? '', /^True Assigned/);
   });
 
+  it('do not wait for a director that is away when another one joins them, and it closes what was left when it is back', async () => {
+    const lb2 = world.host('lb-2');
+    lb2.fail('Unreachable');
+    await world.run();
+    world.api.deleteService(keyOf('b'));
+    world.api.putService(sharer('c', 8080));
+    await world.run(10_000);
+    assert.equal(tableOf('lb-1'), `TCP ${IP}:80,TCP ${IP}:8080`);
+    assert.deepEqual(world.published(keyOf('c')), [IP]);
+    assert.match(world.condition(keyOf('c'), 'Programmed') ?? '', /^True Programmed: Programmed on director lb-1\./);
+    assert.ok(world.service(keyOf('b')).deleting, 'lb-2 may still hold it');
+    lb2.applies.length = 0;
+    lb2.recover();
+    await world.run(60_000);
+    assert.deepEqual(tables(), [`TCP ${IP}:80,TCP ${IP}:8080`, `TCP ${IP}:80,TCP ${IP}:8080`]);
+    assert.equal(lb2.applies.length, 1, 'removed and added in one request');
+    assert.equal(world.api.services.get(keyOf('b')), undefined);
+  });
+
+  it('do not wait for it either when one of them has given up a port', async () => {
+    world.host('lb-2').fail('Unreachable');
+    await world.run();
+    world.api.putService(sharer('b', 444));
+    await world.run();
+    world.api.putService(sharer('c', 8080));
+    await world.run(10_000);
+    assert.deepEqual(world.published(keyOf('c')), [IP]);
+    world.host('lb-2').recover();
+    await world.run(60_000);
+    assert.equal(tableOf('lb-2'), `TCP ${IP}:80,TCP ${IP}:444,TCP ${IP}:8080`);
+  });
+
+  it('tell one that joins them which director it waits for, and why', async () => {
+    const busy = { class: 'object', message: 'device or resource busy' } as const;
+    world.host('lb-1').table.refusals.set(`TCP ${IP}:443`, busy);
+    world.api.deleteService(keyOf('b'));
+    world.api.putService(sharer('c', 8080));
+    await world.run(10_000);
+    assert.deepEqual(world.published(keyOf('c')), []);
+    const said = world.condition(keyOf('c'), 'Programmed') ?? '';
+    assert.match(
+      said,
+      /^False Pending: .*as soon as director lb-1 has removed what is left there: TCP .*:443 \(.*busy\)/,
+    );
+    const writes = world.writesTo(keyOf('c')).length;
+    await world.run(120_000);
+    assert.equal(world.writesTo(keyOf('c')).length, writes, 'it is said once');
+    world.host('lb-1').table.refusals.clear();
+    await world.run(60_000);
+    assert.deepEqual(world.published(keyOf('c')), [IP]);
+    assert.deepEqual(tables(), [`TCP ${IP}:80,TCP ${IP}:8080`, `TCP ${IP}:80,TCP ${IP}:8080`]);
+  });
+
   it('do not hinder each other when one cannot be read: it is left alone, the other changes and goes', async () => {
     await world.stop();
     world.api.putService({ ...sharer('a', 80), problems: ['The annotation cannot be read.'] });
