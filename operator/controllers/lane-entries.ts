@@ -27,6 +27,8 @@ export interface LaneEntry {
   wanted: { readonly service: ServiceKey; readonly server: VirtualServer; readonly print: string } | undefined;
   /** Print of the virtual server that was read back last. */
   written: string | undefined;
+  /** The virtual server that was read back last, also while something else has been sent since; undefined when none is known. */
+  lastRead: VirtualServer | undefined;
   /** False only when the director has said so. */
   mayBePresent: boolean;
   /** `mayBePresent` before the request in flight. */
@@ -77,6 +79,7 @@ export class LaneEntries {
       key: { address, port, protocol },
       wanted: undefined,
       written: undefined,
+      lastRead: undefined,
       mayBePresent: unknown,
       wasPresent: unknown,
       failure: undefined,
@@ -111,6 +114,13 @@ export class LaneEntries {
     entry.failure = failure;
     if (failure === undefined) this.#failed.delete(entry);
     else this.#failed.add(entry);
+  }
+
+  /** The director has said that it does not hold the entry. */
+  setAbsent(entry: LaneEntry): void {
+    entry.mayBePresent = false;
+    entry.written = undefined;
+    entry.lastRead = undefined;
   }
 
   /** Nobody wants the entry any more: it is to be removed, or forgotten when it is known not to be there. */

@@ -2,6 +2,7 @@ import { backoff } from '../lib/backoff.ts';
 import type { Director } from '../model/director.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
+import { DeletionLimit } from './lane-deletions.ts';
 import type { LaneOptions, LaneTiming } from './lane-options.ts';
 import type { LaneState } from './lane-state.ts';
 import { describeChanges, fullSync, planRepair, type Step, type SyncContext, sendDirty, verify } from './lane-sync.ts';
@@ -41,6 +42,7 @@ export class LaneSession {
   readonly unfit: boolean;
   readonly #parts: LaneSessionParts;
   readonly #linger: Pause;
+  readonly #deletions = new DeletionLimit();
   #director: Director;
   #host: HostSettings | undefined;
   #ended: DirectorFailure | undefined;
@@ -231,6 +233,7 @@ export class LaneSession {
       table,
       fence,
       clock,
+      deletions: this.#deletions,
       interface: this.#director.interface,
       host: this.#host,
       onHost: (refusals) => {

@@ -2,7 +2,13 @@ import { guardRemovals } from '../core/guard.ts';
 import { listInWords } from '../lib/list-in-words.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import type { ServiceKey } from '../model/load-balanced-service.ts';
-import { formatVirtualServerKey, type VirtualServer, type VirtualServerKeyText } from '../model/virtual-server.ts';
+import {
+  formatVirtualServerKey,
+  type VirtualServer,
+  type VirtualServerKey,
+  type VirtualServerKeyText,
+} from '../model/virtual-server.ts';
+import { type DeletionLimit, deletionLimitOf } from './lane-deletions.ts';
 import type { KeyFailure } from './lane-entries.ts';
 import { sieve } from './lane-sieve.ts';
 import type { Batch, LaneTable } from './lane-table.ts';
@@ -30,6 +36,7 @@ export interface SyncContext {
   readonly table: LaneTable;
   readonly fence: WriteFence;
   readonly clock: Clock;
+  readonly deletions: DeletionLimit;
   /** Interface of the director that carries the VIPs. */
   readonly interface: string;
   /** What shall hold on the director as a whole. */
@@ -79,7 +86,10 @@ export async function fullSync(context: SyncContext): Promise<{ readonly step: S
   const possible = sieve(desired, session.hello, 0).failures.size === 0;
   if (verdict.allowed && possible && !table.intents.partlyFrozen && table.weight() <= MAX_WEIGHT) {
     const batch: Batch = { virtualServers: desired, absent: [...explained, ...unexplained] };
+    const { limit } = context.deletions.budget;
     const step = await send(context, batch, 'all');
+    // It turned out that so many deletions are too many at once: the rest follows in parts.
+    if (step.kind === 'done' && context.deletions.budget.limit < limit) return { step: await sendAllDirty(context) };
     if (step.kind !== 'refused' || !concernsObjects(step.error)) return { step };
     // The host's policy may forbid the removals: program what shall be there, and leave the rest for a person.
     const held = { count: unexplained.length, message: step.error.message };
@@ -121,6 +131,10 @@ function hostRefusals({ errors }: ApplyResult): readonly string[] {
 
 async function syncInParts(context: SyncContext, absent: Batch['absent']): Promise<Step> {
   context.table.markAllDirty(absent);
+  return sendAllDirty(context);
+}
+
+async function sendAllDirty(context: SyncContext): Promise<Step> {
   let step: Step = { kind: 'done' };
   while (step.kind === 'done' && context.table.hasDirty(context.clock.monotonic()))
     step = await sendDirty(context, MAX_WEIGHT);
@@ -129,7 +143,7 @@ async function syncInParts(context: SyncContext, absent: Batch['absent']): Promi
 
 /** Sends what has changed since it was confirmed last. */
 export async function sendDirty(context: SyncContext, maxWeight = CHANGE_WEIGHT): Promise<Step> {
-  const batch = context.table.takeDirty(maxWeight);
+  const batch = context.table.takeDirty(maxWeight, context.deletions.budget);
   if (batch.virtualServers.length + batch.absent.length === 0) return { kind: 'done' };
   return send(context, batch, 'listed');
 }
@@ -141,6 +155,8 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
     table.giveBack(batch);
     return { kind: 'notLeading' };
   }
+  const { limit, guess } = context.deletions.budget;
+  const isWithinLimit = Number.isFinite(limit) && table.deletions(batch, guess) <= limit;
   table.sending(batch);
   const { possible, failures } = sieve(batch.virtualServers, session.hello, clock.monotonic());
   if (possible.length + batch.absent.length === 0 && failures.size > 0) {
@@ -159,7 +175,11 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
   if (answer.kind === 'ok') {
     context.onApplied(answer.value, pair.generation);
     if (scope === 'all' && context.host !== undefined) context.onHost(hostRefusals(answer.value));
-    context.onTouched(table.confirm(batch, new Map([...failures, ...failuresOf(answer.value, clock)])));
+    const refused = failuresOf(answer.value, clock);
+    const deferred = deferredOf(context, refused, isWithinLimit);
+    const [again, answered] = split(batch, deferred);
+    context.onTouched(table.confirm(answered, new Map([...failures, ...refused])));
+    table.giveBack(again);
     return { kind: 'done' };
   }
   if (answer.kind === 'refused' && scope === 'listed' && concernsObjects(answer.error)) {
@@ -170,6 +190,38 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
   }
   table.giveBack(scope === 'all' ? { ...batch, absent: [] } : batch);
   return answer;
+}
+
+/**
+ * The keys that were refused because the request meant more deletions than the host's policy allows, and shall be sent again in smaller ones. Not
+ * so a key that is alone in this: all the deletions were its own.
+ */
+function deferredOf(
+  { deletions, table }: SyncContext,
+  refused: ReadonlyMap<VirtualServerKeyText, KeyFailure>,
+  isWithinLimit: boolean,
+): ReadonlySet<VirtualServerKeyText> {
+  const limits = new Map(
+    [...refused].flatMap(([text, failure]) => {
+      const limit = deletionLimitOf(failure);
+      return limit === undefined ? [] : [[text, limit] as const];
+    }),
+  );
+  const [limit] = limits.values();
+  if (limit === undefined || limits.size === 1) return new Set();
+  if (isWithinLimit) table.doubt(limits.keys());
+  deletions.learn(limit, isWithinLimit);
+  return new Set(limits.keys());
+}
+
+/** What of the batch is among the keys, and the rest. */
+function split({ virtualServers, absent }: Batch, keys: ReadonlySet<VirtualServerKeyText>): readonly [Batch, Batch] {
+  const has = (key: VirtualServerKey) => keys.has(formatVirtualServerKey(key));
+  const hasNot = (key: VirtualServerKey) => !has(key);
+  return [
+    { virtualServers: virtualServers.filter(has), absent: absent.filter(has) },
+    { virtualServers: virtualServers.filter(hasNot), absent: absent.filter(hasNot) },
+  ];
 }
 
 /** What a comparison of the director's table with ours has found. `unproven`: there is no hash to compare with. */

@@ -8,6 +8,7 @@ import {
   type VirtualServerKey,
   type VirtualServerKeyText,
 } from '../model/virtual-server.ts';
+import { deletionsOf, NO_DELETION_LIMIT } from './lane-deletions.ts';
 import { isLeftover, type KeyFailure, LaneEntries, type LaneEntry } from './lane-entries.ts';
 import { LaneIntents } from './lane-intents.ts';
 
@@ -110,8 +111,7 @@ export class LaneTable {
     const present = new Set(keys.map((key) => formatVirtualServerKey(key)));
     for (const entry of this.#entries.all()) {
       if (present.has(entry.text)) continue;
-      entry.mayBePresent = false;
-      entry.written = undefined;
+      this.#entries.setAbsent(entry);
       if (entry.wanted === undefined) this.#entries.drop(entry);
     }
     for (const key of keys) this.#entries.of(key).mayBePresent = true;
@@ -178,17 +178,30 @@ export class LaneTable {
 
   /**
    * Takes what is to be sent, up to the weight (virtual servers plus real servers), and leaves out what must not be touched: first what is not
-   * on the director yet, for somebody waits for it, and never before what is to be removed at its address. The caller gives it back with
-   * {@link confirm} or {@link giveBack}.
+   * on the director yet, for somebody waits for it, and never before what is to be removed at its address. What would mean more deletions
+   * than the director allows waits, unless it does so by itself. The caller gives it back with {@link confirm} or {@link giveBack}.
    */
-  takeDirty(maxWeight: number): Batch {
+  takeDirty(maxWeight: number, budget = NO_DELETION_LIMIT): Batch {
     const virtualServers: VirtualServer[] = [];
     const absent: VirtualServerKey[] = [];
     let weight = 0;
+    let deletions = 0;
+    /** At which something that is to be removed waits. */
+    const occupied = new Set<IpAddress>();
     for (const entry of this.#inOrder()) {
       if (weight >= maxWeight) break;
+      if (this.intents.isFrozen(entry)) {
+        this.#entries.unmarkDirty(entry);
+        continue;
+      }
+      const more = deletionsOf(entry, budget.guess);
+      if (more > 0 && deletions > 0 && deletions + more > budget.limit) {
+        if (entry.wanted === undefined) occupied.add(entry.key.address);
+        continue;
+      }
+      if (!entry.mayBePresent && occupied.has(entry.key.address)) continue;
+      deletions += more;
       this.#entries.unmarkDirty(entry);
-      if (this.intents.isFrozen(entry)) continue;
       if (entry.wanted !== undefined) virtualServers.push(entry.wanted.server);
       else absent.push(entry.key);
       weight += 1 + weightOf(entry);
@@ -204,7 +217,7 @@ export class LaneTable {
     const { dirty } = this.#entries;
     const order = new Set<LaneEntry>();
     for (const entry of dirty) {
-      if (entry.written !== undefined) continue;
+      if (entry.written !== undefined || entry.lastRead !== undefined) continue;
       for (const other of this.#entries.at(entry.key.address))
         if (isLeftover(other) && dirty.has(other)) order.add(other);
       order.add(entry);
@@ -220,6 +233,24 @@ export class LaneTable {
       entry.wasPresent = entry.mayBePresent;
       entry.mayBePresent = true;
       if (entry.written !== printOf(entry, server)) entry.written = undefined;
+    }
+  }
+
+  /** How many deletions the batch will mean, as far as known; to be asked before {@link sending}. */
+  deletions({ virtualServers, absent }: Batch, guess: number): number {
+    let sum = 0;
+    for (const key of [...virtualServers, ...absent]) {
+      const entry = this.#entries.get(formatVirtualServerKey(key));
+      if (entry !== undefined) sum += deletionsOf(entry, guess);
+    }
+    return sum;
+  }
+
+  /** What is known of these has turned out to be wrong. */
+  doubt(texts: Iterable<VirtualServerKeyText>): void {
+    for (const text of texts) {
+      const entry = this.#entries.get(text);
+      if (entry !== undefined) entry.lastRead = undefined;
     }
   }
 
@@ -243,7 +274,7 @@ export class LaneTable {
     this.#justRead = false;
     for (const server of batch.virtualServers) {
       const entry = this.#entries.of(server);
-      this.#confirmPresent(entry, printOf(entry, server), failures.get(entry.text));
+      this.#confirmPresent(entry, server, failures.get(entry.text));
       if (entry.wanted !== undefined) touched.add(entry.wanted.service);
       for (const service of this.intents.leaving.at(server.address)) touched.add(service);
     }
@@ -256,9 +287,11 @@ export class LaneTable {
     return touched;
   }
 
-  #confirmPresent(entry: LaneEntry, print: string, failure: KeyFailure | undefined): void {
+  #confirmPresent(entry: LaneEntry, server: VirtualServer, failure: KeyFailure | undefined): void {
+    const print = printOf(entry, server);
     this.#entries.setFailure(entry, failure);
     entry.written = failure === undefined ? print : undefined;
+    if (failure === undefined) entry.lastRead = server;
     if (failure?.untouched === true) entry.mayBePresent = entry.wasPresent;
     if (entry.wanted === undefined) this.#entries.unwant(entry);
     else if (entry.wanted.print === print) this.#entries.unmarkDirty(entry);
@@ -269,8 +302,7 @@ export class LaneTable {
     const remains = failure !== undefined && !failure.notOurs;
     this.#entries.setFailure(entry, remains ? failure : undefined);
     if (remains) return;
-    entry.mayBePresent = false;
-    entry.written = undefined;
+    this.#entries.setAbsent(entry);
     if (entry.wanted === undefined) this.#entries.drop(entry);
     else this.#entries.markDirty(entry);
   }

@@ -40,6 +40,12 @@ export class FakeDirectorDrains {
     return [...leaving].map(({ real }) => real).sort(compareRealServers);
   }
 
+  /** Whether the change takes something away that was not on its way out: what the policy's limit counts. */
+  isDeletion({ kind, object, realServer }: PlannedChange): boolean {
+    if (kind === 'deleteRealServer') return this.#leaving.get(object)?.has(realServer ?? '') !== true;
+    return kind === 'deleteVirtualServer' || kind === 'drainRealServer';
+  }
+
   count(): number {
     return [...this.#leaving.values()].reduce((sum, { size }) => sum + size, 0);
   }

@@ -11,6 +11,8 @@ export interface FakePolicy {
   readonly realServers: readonly string[];
   /** Interfaces that may carry virtual addresses. */
   readonly interfaces: readonly string[];
+  /** Of virtual servers and real servers together in one request; no limit when undefined. */
+  readonly maxDeletions?: number;
   /** Kernel parameters by name or `*`, and timeouts; what is not named may not be set. */
   readonly host?: { readonly sysctls: readonly string[]; readonly timeouts: boolean };
 }

@@ -39,6 +39,8 @@ interface Progress {
   readonly wanted: Set<IpAddress>;
   /** Addresses that the request may take away: those of its keys, or all. */
   readonly touched: Set<IpAddress>;
+  /** Why nothing is deleted of these. */
+  readonly kept: ReadonlyMap<string, string>;
 }
 
 /**
@@ -133,11 +135,11 @@ export class FakeDirectorTable {
     if (!request.dryRun) {
       this.epoch = request.epoch;
       this.generation = request.generation;
-      const { changes, errors, failed } = this.#carryOut(request);
+      const { changes, errors, failed } = this.#carryOut(request, this.#keptBy(request));
       this.totalWrites += changes.length;
       return { ok: { changes: inOrder(changes), errors, failed, writes: changes.length, ...this.#summary() } };
     }
-    const { changes, errors, failed } = this.#copy().#carryOut(request);
+    const { changes, errors, failed } = this.#copy().#carryOut(request, this.#keptBy(request));
     return { ok: { changes: inOrder(changes), errors, failed, writes: 0, ...this.#summary() } };
   }
 
@@ -192,13 +194,30 @@ export class FakeDirectorTable {
     return { class: 'fenced', message, highest: { epoch, generation } };
   }
 
-  #carryOut(request: ApplyRequest): Progress {
-    const progress: Progress = { changes: [], errors: [], failed: [], wanted: new Set(), touched: new Set() };
+  /** With more deletions than the policy allows none is carried out, and all the rest. */
+  #keptBy(request: ApplyRequest): ReadonlyMap<string, string> {
+    const { maxDeletions } = this.policy;
+    if (maxDeletions === undefined) return new Map();
+    const deletions = this.#copy()
+      .#carryOut(request)
+      .changes.filter((change) => this.#drains.isDeletion(change));
+    if (deletions.length <= maxDeletions) return new Map();
+    const message =
+      `policy rule owners.prod.maxDeletionsPerRequest (${maxDeletions}) forbids the ${deletions.length} deletions ` +
+      'of this request; none was carried out';
+    return new Map(deletions.map(({ object }) => [object, message]));
+  }
+
+  #carryOut(request: ApplyRequest, kept: Progress['kept'] = new Map()): Progress {
+    const progress: Progress = { changes: [], errors: [], failed: [], wanted: new Set(), touched: new Set(), kept };
     if (request.host !== undefined) this.host.set(request.host, this.policy, progress);
     const named = [...request.virtualServers, ...request.absent].map(formatVirtualServerKey);
     const twice = new Set(named.filter((each, index) => named.indexOf(each) !== index));
     for (const desired of request.virtualServers.toSorted(compareVirtualServerKeys)) {
-      this.#put(desired, twice.has(formatVirtualServerKey(desired)), progress);
+      const message = kept.get(formatVirtualServerKey(desired));
+      const possible = message === undefined ? desired : withAll(desired, this.virtualServer(desired));
+      this.#put(possible, twice.has(formatVirtualServerKey(desired)), progress);
+      if (message !== undefined) keep(progress, desired, message);
     }
     for (const key of request.absent.toSorted(compareVirtualServerKeys)) {
       this.#removeListed(key, twice.has(formatVirtualServerKey(key)), progress);
@@ -264,6 +283,11 @@ export class FakeDirectorTable {
 
   #remove(key: VirtualServerKey, progress: Progress): void {
     const object = formatVirtualServerKey(key);
+    const message = progress.kept.get(object);
+    if (message !== undefined) {
+      keep(progress, key, message);
+      return;
+    }
     const refusal = this.#kernel.has(object) ? this.refusals.get(object) : undefined;
     if (refusal !== undefined) {
       refuse(progress, key, refusal);
@@ -325,6 +349,18 @@ export class FakeDirectorTable {
 
 function keyOf({ address, port, protocol }: VirtualServerKey): VirtualServerKey {
   return { address, port, protocol };
+}
+
+/** As desired, and with the real servers that are there. */
+function withAll(desired: VirtualServer, present: VirtualServer | undefined): VirtualServer {
+  const wanted = new Set(desired.realServers.map(({ address, port }) => `${address} ${port}`));
+  const others = present?.realServers.filter(({ address, port }) => !wanted.has(`${address} ${port}`)) ?? [];
+  return { ...desired, realServers: [...desired.realServers, ...others] };
+}
+
+function keep(progress: Progress, key: VirtualServerKey, message: string): void {
+  progress.errors.push({ class: 'policy', message, object: formatVirtualServerKey(key) });
+  progress.failed.push(keyOf(key));
 }
 
 /** A key that is listed twice is refused once. */

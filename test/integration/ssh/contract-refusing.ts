@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { deletionLimitOf } from '../../../operator/controllers/lane-deletions.ts';
 import { formatVirtualServerKey, type VirtualServer } from '../../../operator/model/virtual-server.ts';
 import { aRealServer, aVirtualServer } from '../../builders/a-virtual-server.ts';
 import {
@@ -146,6 +147,26 @@ export function refusingCases(at: CaseSubject): void {
       const answer = await at.session.apply(applyRequest({ virtualServers: [web], interface: 'eth0' }));
       assert.equal(answer.kind === 'refused' && answer.error.class, 'policy');
       assert.deepEqual((await keysOf(at.session)).keys, []);
+    });
+  });
+
+  describe('more deletions than the policy allows', () => {
+    it('are refused, all of them, with the limit; the rest is done', async () => {
+      const [kept, leaving] = web.realServers;
+      assert.ok(kept !== undefined && leaving !== undefined);
+      await put(at.session, web, dns);
+      at.subject.grant(GRANTED, 1);
+      const added = aRealServer({ ...kept, address: '192.0.2.99' });
+      const changed = { ...web, drainSeconds: 60, realServers: [kept, added] };
+      const result = accepted(await at.session.apply(applyRequest({ virtualServers: [changed], absent: [dns] })));
+      assert.deepEqual(refusalsOf(result.errors).sort(), [`policy ${WEB}`, `policy ${DNS}`].sort());
+      assert.deepEqual(texts(result.failed).sort(), [DNS, WEB].sort());
+      assert.deepEqual(kinds(result), [`addRealServer ${WEB}`]);
+      assert.deepEqual(result.errors.map(deletionLimitOf), [1, 1]);
+      const next = await put(at.session, changed);
+      assert.deepEqual([kinds(next), next.errors], [[`drainRealServer ${WEB}`], []]);
+      assert.deepEqual((await remove(at.session, dns)).errors, []);
+      at.subject.grant(GRANTED);
     });
   });
 

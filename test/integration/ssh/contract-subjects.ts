@@ -13,8 +13,8 @@ import { startOpenSshHost } from './open-ssh-host.ts';
 export interface Subject {
   /** A session on the host as it is. */
   open(): Promise<DirectorSession>;
-  /** The administrator grants these ranges of virtual addresses instead. */
-  grant(addresses: readonly string[]): void;
+  /** The administrator grants these ranges of virtual addresses instead, and no more deletions in a request than this. */
+  grant(addresses: readonly string[], maxDeletions?: number): void;
   /** The record of what is ours is lost; the kernel's table is not. */
   loseLedger(): void;
   /** Somebody else empties the kernel; the record of what is ours stays. Ends sessions. */
@@ -39,8 +39,8 @@ export async function fakeSubject(): Promise<Subject> {
       assert.ok(result.ok);
       return result.session;
     },
-    grant: (addresses) => {
-      director.table.policy = { ...director.table.policy, addresses };
+    grant: (addresses, maxDeletions) => {
+      director.table.policy = { ...policy, addresses, ...(maxDeletions !== undefined && { maxDeletions }) };
     },
     loseLedger: () => director.table.loseLedger(),
     flush: async () => {
@@ -82,8 +82,8 @@ export async function helperSubject(): Promise<Subject> {
     }
     sessions.clear();
   }
-  function grant(virtualServers: readonly string[]): void {
-    const owner = { virtualServers, realServers: REAL_SERVERS, interfaces: INTERFACES };
+  function grant(virtualServers: readonly string[], maxDeletionsPerRequest?: number): void {
+    const owner = { virtualServers, realServers: REAL_SERVERS, interfaces: INTERFACES, maxDeletionsPerRequest };
     writeFileSync(policyFile, JSON.stringify({ owners: { prod: owner } }));
   }
   function loseLedger(): void {
