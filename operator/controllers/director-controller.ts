@@ -8,7 +8,7 @@ import { DirectorLane } from './director-lane.ts';
 import { directorStatusInput } from './director-status-input.ts';
 import type { LaneTiming } from './lane-options.ts';
 import type { LaneReport } from './lane-report.ts';
-import { type LaneSpec, laneSpec } from './lane-target.ts';
+import { type LaneSpec, laneSpec, tableMeant } from './lane-target.ts';
 import { DONE, type Outcome } from './outcome.ts';
 import type {
   Clock,
@@ -46,7 +46,7 @@ export interface DirectorControllerOptions {
   readonly onReadiness: (director: string) => void;
   /** A lane is new and empty: assign what it shall have before it starts. */
   readonly fill: () => Promise<void>;
-  /** A director came, went, or changed in what pools select by. */
+  /** A director came, went, became another host, or changed in what pools select by. */
   readonly onMembership: (before: Parsed<Director> | undefined, after: Parsed<Director> | undefined) => void;
 }
 
@@ -231,7 +231,9 @@ function isUndecided({ ready, trouble, held, hello }: LaneReport): boolean {
 }
 
 function selectionPrint(director: Parsed<Director> | undefined): string {
-  return director?.ok === true ? JSON.stringify([director.value.labels, director.value.state]) : String(director?.ok);
+  if (director?.ok !== true) return String(director?.ok);
+  const { labels, state } = director.value;
+  return JSON.stringify([labels, state, tableMeant(director.value)]);
 }
 
 /** Everything but what moves with each change of the table or each connection of a client. */

@@ -9,7 +9,7 @@ import type { LaneReport, LaneTrouble } from './lane-report.ts';
 import { LaneSession } from './lane-session.ts';
 import { LaneState } from './lane-state.ts';
 import { type Confirmation, LaneTable } from './lane-table.ts';
-import { type LaneSpec, needsNewConnection, targetOf } from './lane-target.ts';
+import { type LaneSpec, needsNewConnection, tableMeant, targetOf } from './lane-target.ts';
 import type { DirectorFailure, DirectorSession } from './ports.ts';
 import { Signal } from './signal.ts';
 import { WriteFence } from './write-fence.ts';
@@ -36,6 +36,8 @@ export class DirectorLane {
   /** Counts changes of the target: a session to an older target is closed. */
   #targetVersion = 0;
   #session: LaneSession | undefined;
+  /** Whose table {@link LaneTable} tells of. */
+  #meant: string | undefined;
   #failedDials = 0;
   /** Before this nothing is dialled (monotonic milliseconds). */
   #notBefore = 0;
@@ -79,8 +81,15 @@ export class DirectorLane {
     } else if (spec.ok) {
       this.#session?.adjust(spec.director, spec.host);
     }
+    if (spec.ok) this.#mean(tableMeant(spec.director));
     this.#wake.raise();
     this.#state.announce();
+  }
+
+  /** Another host, or another owner's table there: it may hold anything until it has been read. */
+  #mean(table: string): void {
+    if (this.#meant !== undefined && this.#meant !== table) this.#table.forgetDirector();
+    this.#meant = table;
   }
 
   /**
@@ -110,7 +119,7 @@ export class DirectorLane {
   offers(service: ServiceKey, addresses: readonly IpAddress[]): boolean {
     const offered = this.#table.offers(service, addresses);
     if (offered === false) this.#wake.raise();
-    return offered === true || this.#state.trouble !== undefined || (offered === undefined && this.#state.ready);
+    return offered === true || this.#state.trouble !== undefined;
   }
 
   /** What keeps it from offering these addresses, in words; undefined when it holds nothing there as far as known. */

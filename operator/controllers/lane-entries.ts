@@ -123,6 +123,18 @@ export class LaneEntries {
     entry.lastRead = undefined;
   }
 
+  /** Nothing is known any more: each may be there, as before the first reading. */
+  forgetDirector(): void {
+    this.read = false;
+    for (const entry of this.all()) {
+      entry.mayBePresent = true;
+      entry.wasPresent = true;
+      entry.written = undefined;
+      entry.lastRead = undefined;
+      this.setFailure(entry, undefined);
+    }
+  }
+
   /** Nobody wants the entry any more: it is to be removed, or forgotten when it is known not to be there. */
   unwant(entry: LaneEntry): void {
     entry.wanted = undefined;

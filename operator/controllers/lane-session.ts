@@ -230,6 +230,7 @@ export class LaneSession {
     const { clock, listener } = options;
     return {
       session,
+      isClosed: () => this.#closed,
       table,
       fence,
       clock,

@@ -13,6 +13,7 @@ import type { KeyFailure } from './lane-entries.ts';
 import { sieve } from './lane-sieve.ts';
 import type { Batch, LaneTable } from './lane-table.ts';
 import type {
+  Answer,
   ApplyResult,
   Clock,
   DirectorFailure,
@@ -33,6 +34,8 @@ export type Step =
 /** What the exchanges need, and where they leave what they learned. */
 export interface SyncContext {
   readonly session: DirectorSession;
+  /** The session has been closed by us: another director may be meant by now. */
+  readonly isClosed: () => boolean;
   readonly table: LaneTable;
   readonly fence: WriteFence;
   readonly clock: Clock;
@@ -70,7 +73,7 @@ const TRANSIENT_RETRY_MS = 1_000;
  */
 export async function fullSync(context: SyncContext): Promise<{ readonly step: Step; readonly held?: HeldRemovals }> {
   const { session, table } = context;
-  const read = await session.readKeys();
+  const read = unlessClosed(context, await session.readKeys());
   if (read.kind !== 'ok') return { step: read };
   context.onRead(read.value);
   table.learn(read.value.keys);
@@ -122,6 +125,12 @@ async function sendHost(context: SyncContext): Promise<Step> {
   return { kind: 'done' };
 }
 
+/** An answer that has been on its way while the session was closed is not taken in. */
+function unlessClosed<T>({ isClosed }: SyncContext, answer: Answer<T>): Answer<T> {
+  if (!isClosed()) return answer;
+  return { kind: 'broken', failure: { reason: 'Closed', message: 'The session was closed by the operator.' } };
+}
+
 /** How the helper names what belongs to no virtual server. */
 const HOST_OBJECT = /^(sysctl |timeouts$)/;
 
@@ -163,15 +172,18 @@ async function send(context: SyncContext, batch: Batch, scope: 'all' | 'listed')
     context.onTouched(table.confirm(batch, failures));
     return { kind: 'done' };
   }
-  const answer = await session.apply({
-    ...pair,
-    dryRun: false,
-    scope,
-    interface: context.interface,
-    virtualServers: possible,
-    absent: scope === 'all' ? [] : batch.absent,
-    ...(scope === 'all' && context.host && { host: context.host }),
-  });
+  const answer = unlessClosed(
+    context,
+    await session.apply({
+      ...pair,
+      dryRun: false,
+      scope,
+      interface: context.interface,
+      virtualServers: possible,
+      absent: scope === 'all' ? [] : batch.absent,
+      ...(scope === 'all' && context.host && { host: context.host }),
+    }),
+  );
   if (answer.kind === 'ok') {
     context.onApplied(answer.value, pair.generation);
     if (scope === 'all' && context.host !== undefined) context.onHost(hostRefusals(answer.value));

@@ -104,6 +104,11 @@ export class LaneTable {
     return messages.length > 0 ? messages.join(' ') : undefined;
   }
 
+  /** Another director is meant from now on: nothing is known of it, and it may hold anything. */
+  forgetDirector(): void {
+    this.#entries.forgetDirector();
+  }
+
   /** Takes in the director's own list of keys. What is not in it is gone; what we did not know may stay until judged. */
   learn(keys: readonly VirtualServerKey[]): void {
     this.#entries.read = true;

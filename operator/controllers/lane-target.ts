@@ -1,7 +1,7 @@
 import type { Director } from '../model/director.ts';
 import type { HostSettings } from '../model/host-settings.ts';
 import type { LaneTrouble } from './lane-report.ts';
-import type { DirectorTarget, HelperHello, KeyLookup } from './ports.ts';
+import type { DirectorTarget, HelperHello, KeyLookup, Parsed } from './ports.ts';
 
 /** What a lane shall connect to, or why it cannot. */
 export type LaneSpec =
@@ -24,6 +24,16 @@ export function laneSpec(director: Director, key: KeyLookup, host?: HostSettings
 export function targetOf(director: Director, privateKey: string): DirectorTarget {
   const { name, address, port, user, hostKeys, tableOwner } = director;
   return { name, address, port, user, hostKeys, owner: tableOwner, privateKey };
+}
+
+/** Whose table is meant, and on which host: where another one is meant, nothing is known of it. */
+export function tableMeant({ address, port, tableOwner }: Director): string {
+  return JSON.stringify([address, port, tableOwner]);
+}
+
+/** Whether both are known to mean the same table. */
+export function isSameTable(before: Parsed<Director>, after: Parsed<Director> | undefined): boolean {
+  return before.ok && after?.ok === true && tableMeant(before.value) === tableMeant(after.value);
 }
 
 /** Whether the two differ in something that needs a new connection. */

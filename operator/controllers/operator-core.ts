@@ -9,6 +9,7 @@ import { HeldAddresses } from './held-addresses.ts';
 import { HostGuard } from './host-guard.ts';
 import { KnownDeaths } from './known-deaths.ts';
 import type { LaneTiming } from './lane-options.ts';
+import { isSameTable } from './lane-target.ts';
 import { NodeAdmission } from './node-admission.ts';
 import { NodeChanges } from './node-changes.ts';
 import type { Outcome } from './outcome.ts';
@@ -288,7 +289,7 @@ class OperatorCore implements Operator {
   }
 
   #onMembership(before: Parsed<Director> | undefined, after: Parsed<Director> | undefined): void {
-    if (after === undefined) this.#services.forgetDirector();
+    if (before !== undefined && !isSameTable(before, after)) this.#services.forgetDirector();
     for (const pool of this.#validPools()) {
       const concerned = [before, after].some((director) => director !== undefined && isSelected(director, pool));
       if (!concerned) continue;

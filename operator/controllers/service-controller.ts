@@ -111,7 +111,7 @@ export class ServiceController {
     return this.#unsettled.has(key);
   }
 
-  /** A Director object is gone, and with it what we know of its table. */
+  /** A Director object is gone or means another host, and what we know of its table is worth nothing. */
   forgetDirector(): void {
     this.#placement.forgetDirector();
   }

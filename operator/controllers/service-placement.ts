@@ -65,7 +65,7 @@ export class ServicePlacement {
     this.#bornHere.add(service);
   }
 
-  /** A director was forgotten; should it come back, it may hold whatever it held. */
+  /** A director was forgotten; the one that comes under its name, or its host under another, may hold whatever it held. */
   forgetDirector(): void {
     this.#bornHere.clear();
   }

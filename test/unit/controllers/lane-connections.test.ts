@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { laneSpec } from '../../../operator/controllers/lane-target.ts';
 import { aDirector } from '../../builders/a-director.ts';
-import { eachInALaneWorld, KEY, WEB, web } from '../../builders/a-lane-world.ts';
+import { DNS, dns, eachInALaneWorld, KEY, LaneWorld, WEB, web } from '../../builders/a-lane-world.ts';
 
 describe('DirectorLane and connections', () => {
   const world = eachInALaneWorld();
@@ -65,6 +65,54 @@ describe('DirectorLane and connections', () => {
     assert.deepEqual(table(), []);
     assert.equal(lane.absent(WEB), true);
   });
+
+  for (const [what, other] of [
+    ['address', { address: '192.0.2.99' }],
+    ['port', { port: 2222 }],
+    ['owner', { tableOwner: 'test' }],
+  ] as const) {
+    it(`believes nothing that it has read before when the ${what} changes`, async () => {
+      const { clock, lane, started } = world();
+      lane.assign(WEB, [web]);
+      lane.withdraw(DNS, [dns.address]);
+      await started();
+      assert.deepEqual([lane.confirmation(WEB).kind, lane.absent(DNS)], ['Programmed', true]);
+      lane.configure(laneSpec(aDirector(), { ok: false, reason: 'SecretMissing', message: 'There is no Secret.' }));
+      lane.configure(laneSpec(aDirector(other), KEY));
+      const known = () => [lane.confirmation(WEB).kind, lane.absent(DNS), lane.holds(WEB)];
+      assert.deepEqual(known(), ['Pending', false, undefined]);
+      assert.equal(lane.offers(DNS, [dns.address]), false, 'it may have something there');
+      await clock.advance(60_000);
+      assert.deepEqual(known(), ['Pending', false, undefined]);
+      lane.configure(laneSpec(aDirector(), KEY));
+      await clock.advance(1_000);
+      assert.deepEqual(known(), ['Programmed', true, true]);
+    });
+  }
+
+  for (const request of ['readKeys', 'apply'] as const) {
+    it(`takes in no answer to ${request} that comes while the address changes`, async () => {
+      for (let turns = 0; turns < 30; turns += 1) {
+        const { clock, host, lane, started } = new LaneWorld();
+        const { table } = host;
+        const answer = table[request].bind(table) as (...args: unknown[]) => never;
+        table[request] = (...args: unknown[]): never => {
+          void changeAfter(turns);
+          return answer(...args);
+        };
+        const changeAfter = async (left: number): Promise<void> => {
+          for (let turn = 0; turn < left; turn += 1) await Promise.resolve();
+          lane.configure(laneSpec(aDirector({ address: '192.0.2.99' }), KEY));
+        };
+        lane.assign(WEB, [web]);
+        lane.withdraw(DNS, [dns.address]);
+        await started();
+        await clock.advance(1_000);
+        assert.deepEqual([lane.confirmation(WEB).kind, lane.absent(DNS)], ['Pending', false], `after ${turns} turns`);
+        await lane.stop();
+      }
+    });
+  }
 
   it('fills the table of a rebooted director again', async () => {
     const { clock, host, lane, started, table } = world();

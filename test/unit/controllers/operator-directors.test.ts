@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import type { IpAddress } from '../../../operator/model/ip-address.ts';
 import { serviceKey } from '../../../operator/model/load-balanced-service.ts';
 import { aDirector } from '../../builders/a-director.ts';
 import { aPool } from '../../builders/a-pool.ts';
 import { aService } from '../../builders/a-service.ts';
 import { World } from '../../builders/a-world.ts';
+import { FakeDirector } from '../../fakes/fake-director.ts';
 
 const WEB = serviceKey('default', 'web');
 
@@ -45,6 +47,30 @@ describe('The operator with directors in trouble', () => {
       [],
     );
     assert.deepEqual(world.published(serviceKey('default', 'a')), ['203.0.113.10']);
+  });
+
+  it('lets no Service go on the word of another host after Directors have exchanged theirs', async () => {
+    const lb2 = aDirector({ name: 'lb-2', address: '192.0.2.12', labels: { site: 'edge' } });
+    world = new World({
+      pools: [aPool({ directorSelector: { matchLabels: { site: 'edge' } } })],
+      directors: [aDirector(), lb2],
+    });
+    await world.serve('web');
+    assert.deepEqual(world.tables(), [[], ['TCP 203.0.113.10:80']]);
+    world.hosts.set('lb-3', new FakeDirector({ address: '192.0.2.13', clock: world.clock }));
+    world.host('lb-2').fail('Unreachable');
+    world.api.putDirector({ ok: true, value: aDirector({ address: '192.0.2.12' }) });
+    world.api.putDirector({ ok: true, value: { ...lb2, address: '192.0.2.13' as IpAddress } });
+    await world.run();
+    assert.deepEqual(world.tableOf('lb-3'), ['TCP 203.0.113.10:80']);
+    world.api.deleteService(WEB);
+    await world.run(60_000);
+    assert.deepEqual(world.tableOf('lb-3'), []);
+    assert.ok(world.service(WEB).deleting, 'the host at 192.0.2.12 still has it');
+    world.host('lb-2').recover();
+    await world.run(60_000);
+    assert.deepEqual(world.tableOf('lb-2'), []);
+    assert.equal(world.api.services.get(WEB), undefined);
   });
 
   it('publishes after a bounded time although a director accepts and stays silent', async () => {
