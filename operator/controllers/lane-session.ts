@@ -163,8 +163,9 @@ export class LaneSession {
     const found = await this.#patiently(verify(context, this.#provenHash));
     if (found.kind === 'failed') return this.#conclude(found.step);
     if (found.kind === 'equal' && state.drift === undefined) return this.#conclude({ kind: 'done' });
-    const plan = await this.#patiently(planRepair(context));
-    if ('kind' in plan) return this.#conclude(plan);
+    const repair = await this.#patiently(planRepair(context));
+    if ('kind' in repair) return this.#conclude(repair);
+    const plan = found.kind === 'drifted' ? [...repair, ...found.unknown] : repair;
     if (plan.length === 0 && found.kind === 'unproven') {
       this.#prove(found.hash);
       state.drift = undefined;
@@ -175,7 +176,8 @@ export class LaneSession {
       return this.#conclude({ kind: 'done' });
     }
     await this.#fullSync(context);
-    if (plan.length > 0 && !this.#syncNeeded) options.listener.onRepaired(describeChanges(plan));
+    const done = state.held === undefined ? plan : repair;
+    if (done.length > 0 && !this.#syncNeeded) options.listener.onRepaired(describeChanges(done));
   }
 
   /** A helper that knows no preflight refuses, and that is all. */

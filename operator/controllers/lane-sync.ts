@@ -236,24 +236,35 @@ function split({ virtualServers, absent }: Batch, keys: ReadonlySet<VirtualServe
   ];
 }
 
-/** What a comparison of the director's table with ours has found. `unproven`: there is no hash to compare with. */
+/**
+ * What a comparison of the director's table with ours has found. `unproven`: there is no hash to compare with. `unknown`: what the director
+ * calls ours and we know nothing of, with what would be done about it.
+ */
 export type Verification =
   | { readonly kind: 'equal' }
-  | { readonly kind: 'drifted' }
+  | { readonly kind: 'drifted'; readonly unknown: readonly TableChange[] }
   | { readonly kind: 'unproven'; readonly hash: string }
   | { readonly kind: 'failed'; readonly step: Step };
 
 /**
  * Compares the hash of a table that was as desired with what is there now; costs one read. The hash that an apply of some keys leaves
- * behind proves nothing about the others, so after one there is nothing to compare with.
+ * behind proves nothing about the others, so after one there is nothing to compare with. A plan that names what we know says nothing about what
+ * we do not know: that is seen in the keys.
  */
 export async function verify(context: SyncContext, provenHash: string | undefined): Promise<Verification> {
   const read = await context.session.readKeys();
   if (read.kind !== 'ok') return { kind: 'failed', step: read };
   context.onRead(read.value);
   const hash = read.value.tableHash;
+  const unknown = context.table.unknown(read.value.keys).map(removalOf);
+  if (unknown.length > 0) return { kind: 'drifted', unknown };
   if (provenHash === undefined) return { kind: 'unproven', hash };
-  return { kind: hash === provenHash ? 'equal' : 'drifted' };
+  return hash === provenHash ? { kind: 'equal' } : { kind: 'drifted', unknown };
+}
+
+function removalOf(key: VirtualServerKey): TableChange {
+  const object = formatVirtualServerKey(key);
+  return { kind: 'deleteVirtualServer', object, sentence: `delete virtual server ${object}` };
 }
 
 /**

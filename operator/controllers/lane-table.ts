@@ -122,6 +122,11 @@ export class LaneTable {
     for (const key of keys) this.#entries.of(key).mayBePresent = true;
   }
 
+  /** Which of the keys that the director has just been read to hold are nothing we know of. */
+  unknown(keys: readonly VirtualServerKey[]): readonly VirtualServerKey[] {
+    return keys.filter((key) => this.#entries.get(formatVirtualServerKey(key)) === undefined);
+  }
+
   /** Everything that shall be here and may be touched, in the order of the wire. */
   desired(): VirtualServer[] {
     return serversOf(this.intents.touchable());

@@ -93,6 +93,39 @@ describe('DirectorLane and drift', () => {
     assert.match(lane.report().drift ?? '', /TCP 203\.0\.113\.20:80/);
   });
 
+  /** The director counts it as ours, and we do not know it. */
+  function addAsOurs(virtualServer: VirtualServer): void {
+    const { table } = world().host;
+    const { epoch, generation } = table;
+    const request = { epoch, generation, dryRun: false, scope: 'listed', interface: 'lo', absent: [] } as const;
+    assert.ok('ok' in table.apply({ ...request, virtualServers: [virtualServer] }));
+  }
+
+  it('removes what the director calls ours and we do not know, also when a change of ours would hide it', async () => {
+    const { clock, lane, repaired, started, table } = world();
+    lane.assign(WEB, [web]);
+    await started();
+    addAsOurs(at('203.0.113.50', 80));
+    lane.assign(DNS, [dns]);
+    await clock.advance(100);
+    assert.equal(table().length, 3);
+    await clock.advance(70_000);
+    assert.deepEqual(table(), ['TCP 203.0.113.10:80', 'UDP 203.0.113.11:53']);
+    assert.deepEqual(repaired, ['delete virtual server TCP 203.0.113.50:80']);
+  });
+
+  it('only reports such a one when told so', async () => {
+    const { clock, lane, started, table } = world();
+    lane.assign(WEB, [web]);
+    await started({ driftPolicy: 'Report' });
+    addAsOurs(at('203.0.113.50', 80));
+    lane.assign(DNS, [dns]);
+    await clock.advance(150_000);
+    assert.equal(table().length, 3);
+    assert.equal(lane.report().drift, 'delete virtual server TCP 203.0.113.50:80');
+    assert.equal(lane.ready, true);
+  });
+
   it('only reads while nothing changes', async () => {
     const { clock, host, lane, started } = world();
     lane.assign(WEB, [web]);
