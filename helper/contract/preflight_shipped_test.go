@@ -50,6 +50,9 @@ func TestKernelPreflightIsTrue(t *testing.T) {
 	p.says(t, root, "kernel", wire.VerdictOK, "Linux "+release)
 	p.says(t, root, "capabilities", wire.VerdictOK, "CAP_NET_ADMIN and CAP_NET_RAW")
 	p.says(t, root, "ip_vs", wire.VerdictOK, "IPVS answers")
+	first, _, _ := strings.Cut(command(t, "ipvsadm", "-Ln"), "\n") // IP Virtual Server version 1.2.1 (size=4096)
+	_, size, _ := strings.Cut(first, "(size=")
+	p.says(t, root, "connection table", wire.VerdictOK, strings.TrimSuffix(size, ")")+" rows")
 	p.says(t, root, "schedulers", wire.VerdictOK, strings.Join(loadable, ", ")+" (tried)")
 	p.says(t, root, "tunnels", wire.VerdictOK, "ipip, gue, gre (tried)")
 	p.says(t, root, "policy", wire.VerdictOK, p.policyFile+" grants owner prod")
@@ -250,7 +253,7 @@ func (p *preflightHost) run(t *testing.T, as *syscall.SysProcAttr) (checks []wir
 // allLines wants every check of preflight, once.
 func (p *preflightHost) allLines(t *testing.T, checks []wire.Check) {
 	t.Helper()
-	want := []string{"kernel", "capabilities", "ip_vs", "schedulers", "tunnels", "policy", "interface lo", "interface eth0", "interface missing0", "virtual servers",
+	want := []string{"kernel", "capabilities", "ip_vs", "connection table", "schedulers", "tunnels", "policy", "interface lo", "interface eth0", "interface missing0", "virtual servers",
 		"other programs", "mh table", "conntrack", "nftables", "state directory", "journal", "clock"}
 	for name := range directorSettings {
 		want = append(want, name)

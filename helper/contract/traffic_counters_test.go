@@ -74,7 +74,7 @@ func TestKernelCountersOfBothDirections(t *testing.T) {
 			t.Fatalf("read refused: %s", refusal.Message)
 		}
 		found := keyed(t, answer, dns.Key)
-		return *found.Stats == want && *found.RealServers[0].Stats == want &&
+		return withoutRates(found.Stats) == want && withoutRates(found.RealServers[0].Stats) == want &&
 			s.ipvsadmCounts(t, "UDP  203.0.113.10:53", want) && s.ipvsadmCounts(t, "  -> 192.0.2.21:53", want)
 	})
 }
