@@ -69,7 +69,7 @@ format: .build/npm.stamp ## format all sources
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-check: lint ## format, lint, types, generated files, go vet and unit tests: under a minute
+check: lint ## format, lint, types, generated files, go vet and unit tests: one to three minutes
 	@$(NODE) tools/run-tests.ts unit go
 
 lint: .build/npm.stamp
